@@ -1,0 +1,241 @@
+"""The served interface: names, shapes, types and defaults, each stated once.
+
+Three Triton models make a detector. `letterbox_640` turns encoded bytes into a padded picture and is shared by every
+detector of that input size, `NAME_net` turns pictures into boxes in original pixels, and the ensemble `NAME` joins
+the two. Every `config.pbtxt`, the ONNX graphs, the stand-in backends and the client take their facts from here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.errors import InvalidOptionError
+
+CONTRACT_VERSION = 1
+
+# --- input size -------------------------------------------------------------------------------------------------
+DEFAULT_IMAGE_SIZE = 640
+MIN_IMAGE_SIZE = 320
+MAX_IMAGE_SIZE = 1920
+IMAGE_SIZE_MULTIPLE = 32
+PAD_VALUE = 114
+"""Grey level (0 to 255) of the letterbox's border, in every channel."""
+
+# --- limits on what is decoded ----------------------------------------------------------------------------------
+DEFAULT_MAX_PIXELS = 200_000_000
+"""Largest width x height, as the file's header states it, that is decoded."""
+
+# --- detection --------------------------------------------------------------------------------------------------
+SCORE_FLOOR = 0.001
+"""Lowest score threshold that a request can ask for; one that is not at least this (NaN too) becomes this."""
+DEFAULT_SCORE_THRESHOLD = 0.25
+DEFAULT_IOU_THRESHOLD = 0.7
+DEFAULT_MAX_DETECTIONS = 300
+PADDING_CLASS = -1
+"""Class id in the output slots beyond `num_detections`; their scores and boxes are 0."""
+
+# --- scheduling -------------------------------------------------------------------------------------------------
+MAX_BATCH_SIZE = 16
+MAX_QUEUE_DELAY_MICROSECONDS = 500
+MAX_QUEUE_SIZE = 1024
+"""Requests that may wait for one model; the next is refused at once, and the client tries it again later."""
+DEFAULT_QUEUE_TIMEOUT_MICROSECONDS = 60_000_000
+NETWORK_INSTANCES = 2
+LETTERBOX_INSTANCES = 1
+
+# --- ports ------------------------------------------------------------------------------------------------------
+LOOPBACK_HOST = "127.0.0.1"
+DEFAULT_HTTP_PORT = 8000
+DEFAULT_GRPC_PORT = 8001
+DEFAULT_METRICS_PORT = 8002
+
+Precision = Literal["fp32", "bf16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+TritonType = Literal["UINT8", "INT32", "INT64", "FP32"]
+_NUMPY_TYPES: dict[str, npt.DTypeLike] = {
+    "UINT8": np.uint8,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FP32": np.float32,
+}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a served model.
+
+    Attributes:
+        name: the tensor's name, the same in Triton and in the ONNX graph.
+        datatype: Triton's name of the element type, without the `TYPE_` of `config.pbtxt`.
+        dims: shape without the batch axis; -1 stands for a length that varies from image to image.
+    """
+
+    name: str
+    datatype: TritonType
+    dims: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The numpy element type."""
+        return np.dtype(_NUMPY_TYPES[self.datatype])
+
+
+ENCODED = TensorSpec("encoded", "UINT8", (-1,))
+"""The bytes of one image file; images of one request are padded with zero bytes to the longest."""
+ORIGINAL_SHAPE = TensorSpec("original_shape", "INT64", (3,))
+"""Height, width, channels after EXIF rotation, in pixels."""
+SCORE_THRESHOLD = TensorSpec("score_threshold", "FP32", (1,))
+NUM_DETECTIONS = TensorSpec("num_detections", "INT32", (1,))
+
+
+def images_spec(image_size: int) -> TensorSpec:
+    """The letterboxed picture: height, width, RGB; 0 to 255."""
+    return TensorSpec("images", "UINT8", (image_size, image_size, 3))
+
+
+def boxes_spec(max_detections: int) -> TensorSpec:
+    """x1, y1, x2, y2 in pixels of the original image, clipped to it; best score first."""
+    return TensorSpec("boxes", "FP32", (max_detections, 4))
+
+
+def scores_spec(max_detections: int) -> TensorSpec:
+    """Confidence, 0 to 1, falling."""
+    return TensorSpec("scores", "FP32", (max_detections,))
+
+
+def classes_spec(max_detections: int) -> TensorSpec:
+    """Index into the class names, or `PADDING_CLASS`."""
+    return TensorSpec("classes", "INT32", (max_detections,))
+
+
+def letterbox_inputs() -> tuple[TensorSpec, ...]:
+    """Inputs of `letterbox_*`."""
+    return (ENCODED,)
+
+
+def letterbox_outputs(image_size: int) -> tuple[TensorSpec, ...]:
+    """Outputs of `letterbox_*`, in the order in which the DALI pipeline returns them."""
+    return (images_spec(image_size), ORIGINAL_SHAPE)
+
+
+def network_inputs(image_size: int) -> tuple[TensorSpec, ...]:
+    """Inputs of `*_net`."""
+    return (images_spec(image_size), ORIGINAL_SHAPE, SCORE_THRESHOLD)
+
+
+def ensemble_inputs() -> tuple[TensorSpec, ...]:
+    """Inputs of the detector as clients see it."""
+    return (ENCODED, SCORE_THRESHOLD)
+
+
+def detection_outputs(max_detections: int) -> tuple[TensorSpec, ...]:
+    """Outputs of `*_net` and of the ensemble."""
+    return (
+        NUM_DETECTIONS,
+        boxes_spec(max_detections),
+        scores_spec(max_detections),
+        classes_spec(max_detections),
+    )
+
+
+# --- names ------------------------------------------------------------------------------------------------------
+_MODEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,99}")
+NETWORK_SUFFIX = "_net"
+LETTERBOX_PREFIX = "letterbox_"
+DALI_BACKEND = "dali"
+DALI_FILE = "dali.py"
+ONNX_BACKEND = "onnxruntime"
+ONNX_FILE = "model.onnx"
+ENSEMBLE_PLATFORM = "ensemble"
+MODEL_VERSION = 1
+WARMUP_FOLDER = "warmup"
+
+
+def check_model_name(name: str) -> str:
+    """`name` itself if every backend accepts it.
+
+    Raises:
+        InvalidOptionError: it holds a character beyond letters, digits, `_` and `.`, does not begin with a letter, is
+            longer than 100 characters, or would be taken for one of a detector's own parts.
+    """
+    if not _MODEL_NAME.fullmatch(name):
+        raise InvalidOptionError(
+            f"model name {name!r} is not allowed: begin with a letter, then letters, digits, '_' and '.', at most 100 "
+            "(the DALI backend refuses hyphens and spaces); choose another with --name"
+        )
+    if name.endswith(NETWORK_SUFFIX) or name.startswith(LETTERBOX_PREFIX):
+        raise InvalidOptionError(
+            f"model name {name!r} is reserved: names that end in {NETWORK_SUFFIX!r} or begin with "
+            f"{LETTERBOX_PREFIX!r} belong to a detector's parts; choose another with --name"
+        )
+    return name
+
+
+def network_name(detector: str) -> str:
+    """Name of the detector's network model."""
+    return detector + NETWORK_SUFFIX
+
+
+def letterbox_name(image_size: int) -> str:
+    """Name of the preprocessing model for square inputs of `image_size` pixels."""
+    return f"{LETTERBOX_PREFIX}{image_size}"
+
+
+def check_image_size(image_size: int) -> int:
+    """`image_size` itself if a letterbox of that side can be made.
+
+    Raises:
+        InvalidOptionError: not a multiple of 32 from 320 to 1920.
+    """
+    if not MIN_IMAGE_SIZE <= image_size <= MAX_IMAGE_SIZE or image_size % IMAGE_SIZE_MULTIPLE:
+        raise InvalidOptionError(
+            f"image size {image_size} is not allowed: multiples of {IMAGE_SIZE_MULTIPLE} from {MIN_IMAGE_SIZE} to "
+            f"{MAX_IMAGE_SIZE}, such as {DEFAULT_IMAGE_SIZE}"
+        )
+    return image_size
+
+
+def max_batch_size(image_size: int) -> int:
+    """Images in the largest batch: `MAX_BATCH_SIZE` up to 640 pixels, fewer above, so that memory stays the same."""
+    return max(1, min(MAX_BATCH_SIZE, MAX_BATCH_SIZE * DEFAULT_IMAGE_SIZE**2 // image_size**2))
+
+
+# --- what a detector tells about itself -------------------------------------------------------------------------
+PARAMETER_PREFIX = "sightline."
+MAX_PIXELS_PARAMETER = PARAMETER_PREFIX + "max_pixels"
+PRECISION_PARAMETER = PARAMETER_PREFIX + "precision"
+
+
+CONTRACT_VERSION_PARAMETER = PARAMETER_PREFIX + "contract_version"
+
+
+def check_fraction(what: str, value: float) -> float:
+    """`value` itself if it lies from 0 to 1.
+
+    Raises:
+        InvalidOptionError: it does not, or is NaN.
+    """
+    if not 0.0 <= value <= 1.0:
+        raise InvalidOptionError(f"{what} is {value}; it must lie from 0 to 1")
+    return value
+
+
+# --- how a server says that one image, not the server, is at fault ----------------------------------------------
+_IMAGE_ERROR = re.compile(r"sightline-image-error\[([a-z-]+)\]: ([^\n]*)")
+
+
+def format_image_error(kind: str, reason: str) -> str:
+    """The text of a Triton error that blames an image; `kind` is an `ImageError.kind`."""
+    return f"sightline-image-error[{kind}]: {' '.join(reason.split())}"
+
+
+def parse_image_error(message: str) -> tuple[str, str] | None:
+    """Kind and reason from a Triton error's text, or None where it blames no image."""
+    found = _IMAGE_ERROR.search(message)
+    return (found[1], found[2]) if found else None

@@ -1,0 +1,140 @@
+"""What comes back for one image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.errors import InvalidOptionError, MissingDependencyError, SightlineError
+
+if TYPE_CHECKING:
+    import supervision
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The objects found in one image, best first.
+
+    Attributes:
+        boxes_xyxy: float32 (N, 4): left, top, right, bottom in pixels of the original image after EXIF rotation.
+        scores: float32 (N,), 0 to 1.
+        class_ids: int32 (N,), indices into `class_names`.
+        class_names: every class the detector knows.
+        image_size_hw: height and width of the original image after EXIF rotation, in pixels.
+
+    Raises:
+        InvalidOptionError: shapes, ranges or class ids do not fit together.
+    """
+
+    boxes_xyxy: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    class_ids: npt.NDArray[np.int32]
+    class_names: tuple[str, ...]
+    image_size_hw: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        shapes = {
+            "boxes_xyxy": (self.boxes_xyxy.shape, (count, 4)),
+            "scores": (self.scores.shape, (count,)),
+            "class_ids": (self.class_ids.shape, (count,)),
+        }
+        for name, (came, wanted) in shapes.items():
+            if came != wanted:
+                raise InvalidOptionError(f"{name} has shape {came}; with {count} scores it must be {wanted}")
+        if count:
+            self._check_values()
+
+    def _check_values(self) -> None:
+        if not np.isfinite(self.boxes_xyxy).all():
+            raise InvalidOptionError("boxes_xyxy holds NaN or infinity")
+        if not ((self.scores >= 0) & (self.scores <= 1)).all():
+            raise InvalidOptionError(f"scores lie from {self.scores.min()} to {self.scores.max()}; 0 to 1 is allowed")
+        if self.class_ids.min() < 0 or self.class_ids.max() >= len(self.class_names):
+            raise InvalidOptionError(
+                f"class ids lie from {self.class_ids.min()} to {self.class_ids.max()}; "
+                f"with {len(self.class_names)} class names 0 to {len(self.class_names) - 1} is allowed"
+            )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[tuple[npt.NDArray[np.float32], float, int, str]]:
+        """Box, score, class id and class name of each object."""
+        for box, score, class_id in zip(self.boxes_xyxy, self.scores, self.class_ids, strict=True):
+            yield box, float(score), int(class_id), self.class_names[class_id]
+
+    def only(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.integer[Any]]) -> Detections:
+        """Those selected by a mask (N,) or by indices."""
+        return Detections(
+            self.boxes_xyxy[keep], self.scores[keep], self.class_ids[keep], self.class_names, self.image_size_hw
+        )
+
+    def only_classes(self, names: Sequence[str]) -> Detections:
+        """Those of the named classes.
+
+        Raises:
+            InvalidOptionError: the detector does not know a name.
+        """
+        wanted = class_ids_of(names, self.class_names)
+        return self.only(np.isin(self.class_ids, wanted))
+
+    def to_supervision(self) -> supervision.Detections:
+        """The same as `supervision.Detections`, with the names under `data["class_name"]`.
+
+        Raises:
+            MissingDependencyError: the `annotate` extra is not installed.
+        """
+        try:
+            import supervision
+        except ImportError as error:
+            raise MissingDependencyError("to_supervision() needs: pip install 'sightline[annotate]'") from error
+        names = np.array([self.class_names[i] for i in self.class_ids], dtype=str)
+        return supervision.Detections(
+            xyxy=self.boxes_xyxy.copy(),
+            confidence=self.scores.copy(),
+            class_id=self.class_ids.astype(int),
+            data={"class_name": names},
+        )
+
+
+def class_ids_of(names: Sequence[str], class_names: Sequence[str]) -> list[int]:
+    """Class ids of the names.
+
+    Raises:
+        InvalidOptionError: a name is unknown; the message lists the known ones.
+    """
+    unknown = [name for name in names if name not in class_names]
+    if unknown:
+        known = ", ".join(class_names)
+        raise InvalidOptionError(f"the model has no class {', '.join(map(repr, unknown))}; it knows: {known}")
+    return [class_names.index(name) for name in names]
+
+
+Source = str | Path
+"""Where an image came from: a path, or a name that the caller gave it."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one image gave: detections, or the error that is its own; exactly one of the two is None."""
+
+    source: Source
+    detections: Detections | None = None
+    error: SightlineError | None = None
+
+    def __post_init__(self) -> None:
+        if (self.detections is None) == (self.error is None):
+            raise InvalidOptionError("a result has either detections or an error")
+
+    def unwrap(self) -> Detections:
+        """The detections; raises the error where there is one."""
+        if self.detections is None:
+            assert self.error is not None
+            raise self.error
+        return self.detections

@@ -1,0 +1,104 @@
+"""What a served detector tells about itself, in `parameters` of its `config.pbtxt`, so that no side file is needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from sightline.contract import (
+    CONTRACT_VERSION,
+    CONTRACT_VERSION_PARAMETER,
+    DEFAULT_IMAGE_SIZE,
+    DEFAULT_IOU_THRESHOLD,
+    DEFAULT_MAX_DETECTIONS,
+    PARAMETER_PREFIX,
+    PRECISIONS,
+    SCORE_FLOOR,
+    Precision,
+    check_fraction,
+    check_image_size,
+)
+from sightline.errors import ContractMismatchError, InvalidOptionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorInfo:
+    """Facts about one detector, on its ensemble and on its network model alike.
+
+    Attributes:
+        class_names: one name per class id.
+        image_size: side of the square network input, in pixels.
+        stride: largest stride of the network, in pixels.
+        precision: arithmetic that the engine is asked for.
+        head: layout of the network's raw output (see `sightline_export`).
+        score_floor: lowest effective score threshold, 0 to 1.
+        iou_threshold: IoU above which non-maximum suppression drops the weaker box, 0 to 1.
+        max_detections: output slots per image.
+        source: name of the file it was exported from.
+        source_sha256: that file's SHA-256, in hexadecimal.
+        versions: versions of what exported it, by package.
+    """
+
+    class_names: tuple[str, ...]
+    image_size: int = DEFAULT_IMAGE_SIZE
+    stride: int = 32
+    precision: Precision = "fp32"
+    head: str = ""
+    score_floor: float = SCORE_FLOOR
+    iou_threshold: float = DEFAULT_IOU_THRESHOLD
+    max_detections: int = DEFAULT_MAX_DETECTIONS
+    source: str = ""
+    source_sha256: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_image_size(self.image_size)
+        if not self.class_names:
+            raise InvalidOptionError("a detector needs at least one class name")
+        if self.precision not in PRECISIONS:
+            raise InvalidOptionError(f"precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")
+        check_fraction("IoU threshold", self.iou_threshold)
+        check_fraction("score floor", self.score_floor)
+        if self.max_detections < 1:
+            raise InvalidOptionError(f"max_detections is {self.max_detections}; it must be at least 1")
+
+    def to_parameters(self) -> dict[str, str]:
+        """Values for `parameters` of `config.pbtxt`, by full name: text as it is, the rest as JSON."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["versions"] = dict(sorted(self.versions.items()))
+        named = {PARAMETER_PREFIX + name: _encode_parameter(value) for name, value in values.items()}
+        return {CONTRACT_VERSION_PARAMETER: str(CONTRACT_VERSION), **named}
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> DetectorInfo:
+        """Read back what `to_parameters` wrote.
+
+        Raises:
+            ContractMismatchError: parameters are missing, unreadable, or of another contract version.
+        """
+        version = parameters.get(CONTRACT_VERSION_PARAMETER)
+        if version != str(CONTRACT_VERSION):
+            raise ContractMismatchError(
+                f"contract version is {version or 'missing'}, this is version {CONTRACT_VERSION}: "
+                "export the model again with `sightline export`"
+            )
+        try:
+            values = {f.name: _decode_parameter(f.name, parameters) for f in fields(cls)}
+            values["class_names"] = tuple(values["class_names"])
+            return cls(**values)
+        except (KeyError, ValueError, TypeError) as error:
+            raise ContractMismatchError(f"parameters are incomplete or unreadable: {error}") from error
+
+
+_TEXT_PARAMETERS = frozenset({"precision", "head", "source", "source_sha256"})
+
+
+def _encode_parameter(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _decode_parameter(name: str, parameters: Mapping[str, str]) -> Any:
+    text = parameters[PARAMETER_PREFIX + name]
+    return text if name in _TEXT_PARAMETERS else json.loads(text)

@@ -1,0 +1,1 @@
+"""Checkpoints to one ONNX graph each, in a Triton model repository."""

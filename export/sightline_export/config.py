@@ -1,0 +1,150 @@
+"""`config.pbtxt` for each kind of model, rendered from the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+from sightline import contract
+from sightline.contract import TensorSpec
+from sightline.detector_info import DetectorInfo
+
+WARMUP_JPEG = "warmup.jpg"
+WARMUP_SHAPE = "original_shape"
+
+
+def letterbox_config(*, image_size: int, max_pixels: int, warmup_jpeg_bytes: int) -> pb.ModelConfig:
+    """The preprocessing model: encoded bytes to a letterboxed picture.
+
+    Args:
+        image_size: side of the square output, in pixels.
+        max_pixels: largest width x height that is decoded.
+        warmup_jpeg_bytes: length of the JPEG that stands in the model's warm-up folder as `WARMUP_JPEG`.
+    """
+    config = _base_config(contract.letterbox_name(image_size), max_batch_size=contract.max_batch_size(image_size))
+    config.backend = contract.DALI_BACKEND
+    config.default_model_filename = contract.DALI_FILE
+    config.input.extend(_input(spec, ragged=True) for spec in contract.letterbox_inputs())
+    config.output.extend(_output(spec) for spec in contract.letterbox_outputs(image_size))
+    config.parameters[contract.MAX_PIXELS_PARAMETER].string_value = str(max_pixels)
+    _schedule(config, instances=contract.LETTERBOX_INSTANCES)
+    jpeg = TensorSpec(contract.ENCODED.name, contract.ENCODED.datatype, (warmup_jpeg_bytes,))
+    for batch_size in _warmup_batch_sizes(config.max_batch_size):
+        warmup = config.model_warmup.add(name=f"jpeg_{batch_size}", batch_size=batch_size)
+        _warmup_input(warmup, jpeg).input_data_file = WARMUP_JPEG
+    return config
+
+
+def network_config(*, detector: str, info: DetectorInfo) -> pb.ModelConfig:
+    """The network with its front and head: letterboxed pictures to boxes in original pixels."""
+    config = _base_config(contract.network_name(detector), max_batch_size=contract.max_batch_size(info.image_size))
+    config.backend = contract.ONNX_BACKEND
+    config.default_model_filename = contract.ONNX_FILE
+    inputs = contract.network_inputs(info.image_size)
+    config.input.extend(_input(spec) for spec in inputs)
+    config.output.extend(_output(spec) for spec in contract.detection_outputs(info.max_detections))
+    _add_parameters(config, info)
+    _schedule(config, instances=contract.NETWORK_INSTANCES)
+    for batch_size in _warmup_batch_sizes(config.max_batch_size):
+        warmup = config.model_warmup.add(name=f"pictures_{batch_size}", batch_size=batch_size)
+        for spec in inputs:
+            filled = _warmup_input(warmup, spec)
+            if spec == contract.ORIGINAL_SHAPE:
+                filled.input_data_file = WARMUP_SHAPE
+            elif spec == contract.SCORE_THRESHOLD:
+                filled.zero_data = True
+            else:
+                filled.random_data = True
+    return config
+
+
+def ensemble_config(*, detector: str, info: DetectorInfo) -> pb.ModelConfig:
+    """The detector as clients see it: encoded bytes and a score threshold to boxes."""
+    config = _base_config(detector, max_batch_size=contract.max_batch_size(info.image_size))
+    config.platform = contract.ENSEMBLE_PLATFORM
+    config.input.extend(_input(spec) for spec in contract.ensemble_inputs())
+    outputs = contract.detection_outputs(info.max_detections)
+    config.output.extend(_output(spec) for spec in outputs)
+    _add_parameters(config, info)
+    between = contract.letterbox_outputs(info.image_size)
+    _add_step(config, contract.letterbox_name(info.image_size), inputs=contract.letterbox_inputs(), outputs=between)
+    _add_step(
+        config,
+        contract.network_name(detector),
+        inputs=contract.network_inputs(info.image_size),
+        outputs=outputs,
+    )
+    return config
+
+
+def render(config: pb.ModelConfig) -> str:
+    """The text of `config.pbtxt`."""
+    return text_format.MessageToString(config, as_utf8=True)
+
+
+def parse(text: str) -> pb.ModelConfig:
+    """The reverse of `render`.
+
+    Raises:
+        google.protobuf.text_format.ParseError: not a model configuration.
+    """
+    return text_format.Parse(text, pb.ModelConfig())
+
+
+def _base_config(name: str, *, max_batch_size: int) -> pb.ModelConfig:
+    config = pb.ModelConfig(name=name, max_batch_size=max_batch_size)
+    config.version_policy.latest.num_versions = 1
+    return config
+
+
+def _data_type(spec: TensorSpec) -> pb.DataType:
+    return pb.DataType.Value(f"TYPE_{spec.datatype}")
+
+
+def _input(spec: TensorSpec, *, ragged: bool = False) -> pb.ModelInput:
+    return pb.ModelInput(name=spec.name, data_type=_data_type(spec), dims=spec.dims, allow_ragged_batch=ragged)
+
+
+def _output(spec: TensorSpec) -> pb.ModelOutput:
+    return pb.ModelOutput(name=spec.name, data_type=_data_type(spec), dims=spec.dims)
+
+
+def _add_parameters(config: pb.ModelConfig, info: DetectorInfo) -> None:
+    for name, value in info.to_parameters().items():
+        config.parameters[name].string_value = value
+
+
+def _schedule(config: pb.ModelConfig, *, instances: int) -> None:
+    # No kind: Triton then takes the GPU where there is one and the CPU elsewhere.
+    config.instance_group.add(count=instances)
+    batching = config.dynamic_batching
+    batching.max_queue_delay_microseconds = contract.MAX_QUEUE_DELAY_MICROSECONDS
+    policy = batching.default_queue_policy
+    policy.timeout_action = pb.ModelQueuePolicy.REJECT
+    policy.default_timeout_microseconds = contract.DEFAULT_QUEUE_TIMEOUT_MICROSECONDS
+    policy.allow_timeout_override = True
+    policy.max_queue_size = contract.MAX_QUEUE_SIZE
+
+
+def _warmup_batch_sizes(max_batch_size: int) -> Iterable[int]:
+    """Powers of two up to the maximum, and the maximum."""
+    powers = [1 << n for n in range(max_batch_size.bit_length())]
+    return sorted({size for size in powers if size < max_batch_size} | {max_batch_size})
+
+
+def _warmup_input(warmup: pb.ModelWarmup, spec: TensorSpec) -> pb.ModelWarmup.Input:
+    filled = warmup.inputs[spec.name]
+    filled.data_type = _data_type(spec)
+    filled.dims.extend(spec.dims)
+    return filled
+
+
+def _add_step(
+    config: pb.ModelConfig, model: str, *, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+) -> None:
+    """Tensors keep their names, so a step's inputs come from whatever tensor has that name."""
+    step = config.ensemble_scheduling.step.add(model_name=model, model_version=-1)
+    step.input_map.update({spec.name: spec.name for spec in inputs})
+    step.output_map.update({spec.name: spec.name for spec in outputs})

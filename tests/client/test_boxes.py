@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from sightline import boxes
+
+EMPTY = np.zeros((0, 4), np.float32)
+
+
+def test_no_boxes() -> None:
+    assert boxes.areas(EMPTY).shape == (0,)
+    assert boxes.pairwise_iou(EMPTY, np.ones((3, 4), np.float32)).shape == (0, 3)
+    assert boxes.xywh_to_xyxy(EMPTY).shape == (0, 4)
+    kept = boxes.non_maximum_suppression(EMPTY, np.zeros(0), np.zeros(0, int), iou_threshold=0.5, max_detections=9)
+    assert kept.size == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "iou"),
+    [
+        ([0, 0, 2, 2], [0, 0, 2, 2], 1.0),
+        ([0, 0, 2, 2], [1, 0, 3, 2], 1 / 3),
+        ([0, 0, 2, 2], [2, 0, 4, 2], 0.0),
+        ([0, 0, 2, 2], [5, 5, 4, 4], 0.0),
+        ([1, 1, 1, 1], [1, 1, 1, 1], 0.0),
+    ],
+)
+def test_iou_of_a_pair(first: list[float], second: list[float], iou: float) -> None:
+    got = boxes.pairwise_iou(np.array([first], float), np.array([second], float))
+    assert got[0, 0] == pytest.approx(iou)
+
+
+def test_centre_form_and_back() -> None:
+    xyxy = np.array([[1, 2, 5, 10], [0, 0, 1, 1]], float)
+    assert boxes.xyxy_to_xywh(xyxy).tolist() == [[3, 6, 4, 8], [0.5, 0.5, 1, 1]]
+    assert np.array_equal(boxes.xywh_to_xyxy(boxes.xyxy_to_xywh(xyxy)), xyxy)
+
+
+def test_suppression_keeps_the_best_of_each_class() -> None:
+    same_place = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 9, 10], [50, 50, 60, 60]], float)
+    scores, class_ids = np.array([0.5, 0.9, 0.8, 0.1]), np.array([0, 0, 1, 0])
+    kept = boxes.non_maximum_suppression(same_place, scores, class_ids, iou_threshold=0.5, max_detections=9)
+    assert kept.tolist() == [1, 2, 3]
+    first = boxes.non_maximum_suppression(same_place, scores, class_ids, iou_threshold=0.5, max_detections=1)
+    assert first.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "resized_hw", "left", "top"),
+    [
+        ((480, 640), (480, 640), 0, 80),
+        ((853, 1280), (426, 640), 0, 107),  # 426.5 rounds to the even 426
+        ((1280, 853), (640, 426), 107, 0),
+        ((375, 500), (480, 640), 0, 80),
+        ((4000, 1), (640, 1), 319, 0),  # 0.16 would round to no pixel at all
+        ((640, 427), (640, 427), 106, 0),
+    ],
+)
+def test_letterbox(size_hw: tuple[int, int], resized_hw: tuple[int, int], left: int, top: int) -> None:
+    got = boxes.letterbox(image_size_hw=size_hw, input_size=640)
+    assert (got.resized_hw, got.left, got.top) == (resized_hw, left, top)
+
+
+def test_boxes_return_to_the_original_and_stay_inside() -> None:
+    fitted = boxes.letterbox(image_size_hw=(960, 1280), input_size=640)
+    got = fitted.to_original(np.array([[10, 90, 100, 200], [-50, 0, 700, 640]], float), image_size_hw=(960, 1280))
+    assert got.tolist() == [[20, 20, 200, 240], [0, 0, 1280, 960]]
