@@ -1,0 +1,81 @@
+# Everything that a checkout can do. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Python 3.10 to 3.13, as a command, a path or a version: `make demo PYTHON=3.12`.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.uv/bin/uv)
+VENV ?= .venv
+BIN := $(VENV)/bin
+LOCKED := pyproject.toml constraints.txt
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
+
+.PHONY: help demo test lint types test-system test-all install constraints clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.demo  ## The main job on the bundled detector and pictures
+	$(BIN)/sightline demo
+
+test: lint types  ## Lint, types and every test that needs no system package
+	$(BIN)/pytest -m "not system and not gpu"
+
+lint: $(VENV)/.test  ## ruff: rules and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test  ## mypy --strict
+	$(BIN)/mypy
+
+test-system: $(VENV)/.test  ## The tests that need the packages of deploy/apt.txt
+	$(BIN)/pytest -m system
+
+install: $(VENV)/.install  ## Every extra, for your own models: then .venv/bin/sightline
+	@echo "Installed. Next: $(BIN)/sightline --help"
+
+constraints: $(UV)  ## Pin every version anew, for Python 3.10 to 3.13
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.10 --all-extras --group dev pyproject.toml \
+	  --output-file constraints.txt --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+clean:  ## Remove what make installed and wrote here (your exported models stay)
+	rm -rf .uv $(VENV) demo-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.demo: $(VENV)/.python $(LOCKED)
+	@echo "Installing what the demo needs ..."
+	$(INSTALL) --editable '.[annotate,server]'
+	@touch $@
+
+$(VENV)/.install: $(VENV)/.python $(LOCKED)
+	@echo "Installing every extra (about 7 GB) ..."
+	$(INSTALL) --editable '.[all]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.test: $(VENV)/.python $(LOCKED)
+	@echo "Installing every extra and the test tools (about 7 GB) ..."
+	$(INSTALL) --editable '.[all]' --group dev
+	@touch $@ $(VENV)/.install $(VENV)/.demo
+
+# The Python that tritonserver embeds must be a shared library. Where the system's is not, uv brings one that is.
+$(VENV)/.python: | $(UV)
+	$(UV) venv --quiet --python "$(PYTHON)" $(VENV)
+	@if [ "$$(uname -s)" = Linux ] && ! $(BIN)/python server/sightline_server/libpython.py; then \
+	  echo "This Python has no shared library that tritonserver could load; asking uv for one that has it ..."; \
+	  rm -rf $(VENV); \
+	  $(UV) venv --quiet --managed-python --python 3.12 $(VENV) || { \
+	    echo "None could be had. Install your system's libpython (Debian: apt install libpython3-dev), or name another" \
+	      "Python: make PYTHON=/path/to/python"; exit 1; }; \
+	fi
+	@touch $@
+
+# A private uv under the checkout, where there is none.
+$(CURDIR)/.uv/bin/uv:
+	@echo "Getting uv into .uv ..."
+	@rm -rf .uv
+	@if python3 -m venv .uv 2>/dev/null; then .uv/bin/python -m pip install --quiet uv==$(UV_VERSION); \
+	elif python3 -m pip --version >/dev/null 2>&1; then \
+	  rm -rf .uv && python3 -m pip install --quiet --no-compile --target .uv uv==$(UV_VERSION); \
+	else echo "python3 has neither venv nor pip. Install one (Debian: apt install python3-venv), or uv itself."; exit 1; fi
