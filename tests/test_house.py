@@ -24,18 +24,7 @@ FOUNDATION = {
     "sightline.headers",
     "sightline.detector_info",
 }
-HEAVY = {
-    "torch",
-    "torchvision",
-    "ultralytics",
-    "onnx",
-    "onnxruntime",
-    "openvino",
-    "nvidia",
-    "cv2",
-    "supervision",
-    "PIL",
-}
+HEAVY = {"torch", "torchvision", "ultralytics", "onnx", "onnxruntime", "openvino", "nvidia", "cv2", "supervision"}
 
 
 def modules() -> dict[str, Path]:
