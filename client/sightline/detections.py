@@ -47,6 +47,8 @@ class Detections:
         for name, (came, wanted) in shapes.items():
             if came != wanted:
                 raise InvalidOptionError(f"{name} has shape {came}; with {count} scores it must be {wanted}")
+        if min(self.image_size_hw) < 1:
+            raise InvalidOptionError(f"image_size_hw is {self.image_size_hw}; both sides must be at least 1 pixel")
         if count:
             self._check_values()
 
@@ -68,6 +70,12 @@ class Detections:
         """Box, score, class id and class name of each object."""
         for box, score, class_id in zip(self.boxes_xyxy, self.scores, self.class_ids, strict=True):
             yield box, float(score), int(class_id), self.class_names[class_id]
+
+    @classmethod
+    def none(cls, *, class_names: Sequence[str], image_size_hw: tuple[int, int]) -> Detections:
+        """No objects, in an image of that height and width in pixels."""
+        no_boxes, no_scores = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+        return cls(no_boxes, no_scores, np.zeros(0, np.int32), tuple(class_names), image_size_hw)
 
     def only(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.integer[Any]]) -> Detections:
         """Those selected by a mask (N,) or by indices."""
@@ -104,7 +112,7 @@ class Detections:
 
 
 def class_ids_of(names: Sequence[str], class_names: Sequence[str]) -> list[int]:
-    """Class ids of the names.
+    """Class ids of the names, rising; all of them where several classes share a name.
 
     Raises:
         InvalidOptionError: a name is unknown; the message lists the known ones.
@@ -113,7 +121,7 @@ def class_ids_of(names: Sequence[str], class_names: Sequence[str]) -> list[int]:
     if unknown:
         known = ", ".join(class_names)
         raise InvalidOptionError(f"the model has no class {', '.join(map(repr, unknown))}; it knows: {known}")
-    return [class_names.index(name) for name in names]
+    return [class_id for class_id, name in enumerate(class_names) if name in names]
 
 
 Source = str | Path
@@ -122,11 +130,19 @@ Source = str | Path
 
 @dataclass(frozen=True)
 class Result:
-    """What one image gave: detections, or the error that is its own; exactly one of the two is None."""
+    """What one image gave: detections, or the error that is its own; exactly one of the two is None.
+
+    Attributes:
+        source: where the image came from.
+        detections: the objects found in it, none being a finding too.
+        error: why there are no detections.
+        milliseconds: from sending the request that carried the image to its answer; None where nothing was sent.
+    """
 
     source: Source
     detections: Detections | None = None
     error: SightlineError | None = None
+    milliseconds: float | None = None
 
     def __post_init__(self) -> None:
         if (self.detections is None) == (self.error is None):

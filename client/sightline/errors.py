@@ -16,6 +16,7 @@
     │   ├── ModelNotFoundError      no such model, or it is not ready
     │   └── InferenceError          the model failed
     ├── ContractMismatchError       a served model is not a Sightline detector of this version
+    ├── OutputError                 what was found in one image could not be written
     ├── ClientStateError            the client was closed, or used in a forked process
     ├── ExportError                 a checkpoint could not become a served model
     │   ├── CheckpointError         the file is not a detector that can be read
@@ -119,6 +120,12 @@ class InferenceError(ServerError):
 
 class ContractMismatchError(SightlineError):
     """A served model is not a Sightline detector of this contract version."""
+
+
+class OutputError(SightlineError):
+    """What was found in one image could not be written."""
+
+    kind: ClassVar[str] = "write-failed"
 
 
 class ClientStateError(SightlineError):
