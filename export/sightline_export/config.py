@@ -31,9 +31,10 @@ def letterbox_config(*, image_size: int, max_pixels: int, warmup_jpeg_bytes: int
     config.parameters[contract.MAX_PIXELS_PARAMETER].string_value = str(max_pixels)
     _schedule(config, instances=contract.LETTERBOX_INSTANCES)
     jpeg = TensorSpec(contract.ENCODED.name, contract.ENCODED.datatype, (warmup_jpeg_bytes,))
-    for batch_size in _warmup_batch_sizes(config.max_batch_size):
-        warmup = config.model_warmup.add(name=f"jpeg_{batch_size}", batch_size=batch_size)
-        _warmup_input(warmup, jpeg).input_data_file = WARMUP_JPEG
+    # Batch 1 only: Triton makes a warm-up batch of N from N requests, and on a host without a GPU driver the native
+    # DALI backend fails every batch of two or more requests, so that the model would not load there.
+    warmup = config.model_warmup.add(name="jpeg", batch_size=1)
+    _warmup_input(warmup, jpeg).input_data_file = WARMUP_JPEG
     return config
 
 
