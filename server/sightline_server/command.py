@@ -1,0 +1,51 @@
+"""The command line of `tritonserver`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sightline_server.locate import TritonFiles
+from sightline_server.options import ServerOptions
+from sightline_server.ports import Ports
+from sightline_server.staging import backends_folder
+
+
+def server_command(
+    options: ServerOptions, files: TritonFiles, ports: Ports, folder: Path, shared_memory_prefix: str
+) -> list[str]:
+    """Program and arguments.
+
+    Args:
+        options: what the user asked for.
+        files: the installed Triton.
+        ports: TCP ports to listen on.
+        folder: the run's folder.
+        shared_memory_prefix: how the names of segments in /dev/shm are to begin.
+    """
+    return [
+        str(files.binary),
+        f"--model-repository={options.repository.resolve()}",
+        f"--backend-directory={backends_folder(folder)}",
+        f"--cache-directory={files.caches}",
+        f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
+        f"--grpc-address={options.host}",
+        f"--http-address={options.host}",
+        f"--metrics-address={options.host}",
+        f"--grpc-port={ports.grpc}",
+        f"--http-port={ports.http}",
+        f"--metrics-port={ports.metrics}",
+        *_model_arguments(options),
+        # The repository says everything itself, since the native backends of other servers complete it differently.
+        "--disable-auto-complete-config",
+        "--exit-on-error=true",
+        "--strict-readiness=true",
+        f"--exit-timeout-secs={max(1, int(options.stop_timeout_seconds))}",
+        "--allow-gpu-metrics=false",
+        "--log-format=default",
+    ]
+
+
+def _model_arguments(options: ServerOptions) -> list[str]:
+    if not options.models:
+        return ["--model-control-mode=none"]
+    return ["--model-control-mode=explicit", *(f"--load-model={name}" for name in options.models)]

@@ -1,0 +1,61 @@
+"""What the launcher looks at in a model repository: whether there is one, and where a failed model's files are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sightline.errors import LaunchError
+from sightline_server.log import ModelFailure
+
+CONFIG_FILE = "config.pbtxt"
+_FILENAME = re.compile(r'^default_model_filename:\s*"([^"]+)"', re.MULTILINE)
+
+
+def model_names(repository: Path) -> list[str]:
+    """Names of the models in the repository, sorted."""
+    return sorted(folder.parent.name for folder in repository.glob(f"*/{CONFIG_FILE}"))
+
+
+def check_repository(repository: Path, models: Sequence[str]) -> None:
+    """Accept a folder that holds at least one model, and all of `models`.
+
+    Raises:
+        LaunchError: it does not.
+    """
+    if not repository.is_dir():
+        raise LaunchError(f"model repository {str(repository)!r} is not a folder: `sightline export` makes one")
+    present = model_names(repository)
+    if not present:
+        raise LaunchError(
+            f"model repository {str(repository)!r} holds no model (no NAME/{CONFIG_FILE}): `sightline export` adds one"
+        )
+    absent = sorted(set(models) - set(present))
+    if absent:
+        raise LaunchError(
+            f"model repository {str(repository)!r} has no model {', '.join(map(repr, absent))}; "
+            f"it has {', '.join(present)}"
+        )
+
+
+def describe_failures(repository: Path, failures: Sequence[ModelFailure]) -> str:
+    """One line for each model that did not load: which, its file, the reason."""
+    described = [
+        f"model {failure.model!r} did not load ({_model_file(repository, failure.model)}): {failure.reason}"
+        for failure in failures
+    ]
+    return "\n".join(described)
+
+
+def _model_file(repository: Path, model: str) -> Path:
+    """The file that the model's configuration names, in its newest version; without one, what comes nearest."""
+    folder = repository / model
+    config = folder / CONFIG_FILE
+    if not config.is_file():
+        return folder
+    named = _FILENAME.search(config.read_text(encoding="utf-8", errors="replace"))
+    versions = sorted(
+        (entry for entry in folder.iterdir() if entry.name.isdecimal()), key=lambda entry: int(entry.name)
+    )
+    return versions[-1] / named[1] if named and versions else config

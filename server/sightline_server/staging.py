@@ -1,0 +1,89 @@
+"""The run's private folder: Triton's backends side by side, ours among them, and what they write while they run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from sightline_server import environment
+from sightline_server.locate import TritonFiles
+from sightline_server.options import ServerOptions
+
+FOLDER_PREFIX = "sightline-server-"
+STAND_INS = Path(__file__).parent / "backends"
+
+
+def stage(files: TritonFiles) -> Path:
+    """Make the run's folder; the caller removes it."""
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+    try:
+        _stage_python_backend(files, backends_folder(folder) / "python")
+        shutil.copytree(
+            STAND_INS, backends_folder(folder), ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+        )
+        _stage_interpreter(files, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def backends_folder(folder: Path) -> Path:
+    """Where Triton finds its backends."""
+    return folder / "backends"
+
+
+def server_environment(folder: Path, files: TritonFiles, options: ServerOptions) -> dict[str, str]:
+    """Environment of the server and of the processes that run its models."""
+    inherited = dict(os.environ)
+    libraries = [str(folder / "lib"), str(files.libraries)]
+    # Models run in another program, which finds this Python and its packages by these two alone.
+    paths = [str(_interpreter_folder(folder)), *_split(inherited, "PATH")]
+    modules = [*_our_folders(), *_split(inherited, "PYTHONPATH")]
+    return {
+        **inherited,
+        "LD_LIBRARY_PATH": os.pathsep.join([*libraries, *_split(inherited, "LD_LIBRARY_PATH")]),
+        "PATH": os.pathsep.join(paths),
+        "PYTHONPATH": os.pathsep.join(modules),
+        "PYTHONUNBUFFERED": "1",
+        environment.RUN_FOLDER: str(folder),
+        environment.ISOLATE_IMAGES: str(int(options.isolate_images)),
+    }
+
+
+def _stage_python_backend(files: TritonFiles, target: Path) -> None:
+    target.mkdir(parents=True)
+    # Triton follows no link out of a backend's folder for the library; the rest may be links.
+    shutil.copy(files.python_backend / "libtriton_python.so", target)
+    (target / "triton_python_backend_utils.py").symlink_to(files.python_backend / "triton_python_backend_utils.py")
+    # A copy, since a wheel's files are not always executable once unpacked.
+    shutil.copy(files.stub, target)
+    (target / files.stub.name).chmod(0o700)
+
+
+def _stage_interpreter(files: TritonFiles, folder: Path) -> None:
+    """A folder with nothing but this Python's library, and one with nothing but this Python as `python3`."""
+    (folder / "lib").mkdir()
+    (folder / "lib" / files.libpython.name).symlink_to(files.libpython)
+    (folder / "bin").mkdir()
+    (folder / "bin" / "python3").symlink_to(Path(sys.executable).resolve())
+
+
+def _interpreter_folder(folder: Path) -> Path:
+    """Where `python3` is this Python: a virtual environment is known by the folder that its program stands in."""
+    in_virtual_environment = sys.prefix != sys.base_prefix
+    return Path(sys.prefix) / "bin" if in_virtual_environment else folder / "bin"
+
+
+def _our_folders() -> list[str]:
+    """Folders that hold our own packages, which an editable installation keeps apart."""
+    import sightline
+
+    return [str(Path(str(module)).resolve().parents[1]) for module in (sightline.__file__, __file__)]
+
+
+def _split(variables: dict[str, str], name: str) -> list[str]:
+    return [entry for entry in variables.get(name, "").split(os.pathsep) if entry]
