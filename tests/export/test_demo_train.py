@@ -1,0 +1,129 @@
+"""The demo detector's training: assignment, loss, batches, and that a few steps learn something."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sightline_export.demo.batches import Batches, Schedule
+from sightline_export.demo.loss import assign, detection_loss
+from sightline_export.demo.network import DemoDetector, places
+from sightline_export.demo.objects import CLASS_NAMES
+from sightline_export.demo.samples import Labelled, labelled_picture
+from sightline_export.demo.train import main, rate, train, train_step
+
+SMALL = Schedule(steps=6, coarse_sides=(96, 128), coarse_batch=2, fine_side=160, fine_batch=1, fine_share=0.34)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Labelled]:
+    return [labelled_picture(index, seed=9) for index in range(4)]
+
+
+def cells(side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A network's answer that says of every place: a box of 16 px around me, no class."""
+    centres, _ = places((side, side))
+    return centres, torch.cat((centres - 8, centres + 8), 1), torch.full((len(centres), 2), -5.0)
+
+
+def test_without_objects_everything_is_background() -> None:
+    centres, boxes, logits = cells(64)
+    targets = assign(boxes, logits, centres, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+    assert (targets.object_index == -1).all()
+    assert targets.quality.sum() == 0
+
+
+def test_places_inside_an_object_answer_for_it() -> None:
+    centres, boxes, logits = cells(64)
+    wanted = torch.tensor([[4.0, 4.0, 36.0, 36.0], [40.0, 41.0, 63.0, 63.0]])
+    targets = assign(boxes, logits, centres, wanted, torch.tensor([0, 1]))
+    for index in (0, 1):
+        own = centres[targets.object_index == index]
+        assert 1 <= len(own) <= 10
+        assert ((own > wanted[index, :2]) & (own < wanted[index, 2:])).all()
+    assert targets.quality[targets.object_index == 1].max() == pytest.approx(16 * 16 / (23 * 22), abs=1e-4)
+    assert targets.quality[targets.object_index == -1].sum() == 0
+
+
+def test_a_disputed_place_goes_to_the_better_overlap() -> None:
+    centres, boxes, logits = cells(64)
+    wanted = torch.tensor([[0.0, 0.0, 64.0, 64.0], [20.0, 20.0, 36.0, 36.0]])
+    targets = assign(boxes, logits, centres, wanted, torch.tensor([0, 0]))
+    place = int(((centres - 28) ** 2).sum(1).argmin())
+    assert targets.object_index[place] == 1
+
+
+def test_a_tiny_object_finds_a_place() -> None:
+    centres, boxes, logits = cells(64)
+    targets = assign(boxes, logits, centres, torch.tensor([[7.0, 7.0, 9.0, 9.0]]), torch.tensor([1]))
+    assert (targets.object_index == 0).any()
+
+
+def test_the_loss_of_pictures_without_objects_is_finite_and_trains() -> None:
+    network = DemoDetector(3)
+    nothing = [torch.zeros(0, 4)] * 2
+    loss = detection_loss(network.raw(torch.rand(2, 3, 64, 64)), nothing, [torch.zeros(0, dtype=torch.int64)] * 2)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(weight.grad).all() for weight in network.parameters() if weight.grad is not None)
+
+
+def test_batches_are_a_function_of_seed_and_step(pictures: list[Labelled]) -> None:
+    one, two, other = (Batches(pictures, SMALL, seed)[3] for seed in (1, 1, 2))
+    assert torch.equal(one.images, two.images)
+    assert all(torch.equal(a, b) for a, b in zip(one.boxes_xyxy, two.boxes_xyxy, strict=True))
+    assert one.images.shape != other.images.shape or not torch.equal(one.images, other.images)
+
+
+def test_batches_follow_the_schedule(pictures: list[Labelled]) -> None:
+    shapes = [tuple(Batches(pictures, SMALL, 1)[step].images.shape) for step in range(SMALL.steps)]
+    assert all(shape[0] == 2 and shape[2] in (96, 128) for shape in shapes[:4])
+    assert shapes[4:] == [(1, 3, 160, 160)] * 2
+
+
+def test_boxes_of_batches_lie_in_the_picture(pictures: list[Labelled]) -> None:
+    for step in range(SMALL.steps):
+        batch = Batches(pictures, SMALL, 1)[step]
+        for boxes, ids in zip(batch.boxes_xyxy, batch.class_ids, strict=True):
+            assert len(boxes) == len(ids)
+            assert ((boxes >= 0) & (boxes <= batch.images.shape[2])).all()
+            assert (boxes[:, 2:] - boxes[:, :2] >= 5).all()
+
+
+def test_a_schedule_refuses_sides_that_the_strides_do_not_divide() -> None:
+    with pytest.raises(ValueError, match=r"\[100\] are not multiples of 32"):
+        Schedule(coarse_sides=(96, 100))
+
+
+def test_the_rate_rises_and_falls() -> None:
+    rates = [rate(step, 400) for step in range(400)]
+    assert rates[0] < 0.05
+    assert max(rates) == pytest.approx(0.98, abs=0.02)
+    assert rates[-1] == pytest.approx(0.01, abs=0.01)
+
+
+def test_learning_one_batch_by_heart_lowers_the_loss(pictures: list[Labelled]) -> None:
+    torch.manual_seed(0)
+    network = DemoDetector(len(CLASS_NAMES), widths=(24, 32, 48), channels=24)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    batch = Batches(pictures, SMALL, 1)[0]
+    losses = [train_step(network, optimiser, batch) for _ in range(60)]
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+
+
+def test_training_is_repeatable_and_reports(pictures: list[Labelled]) -> None:
+    lines: list[str] = []
+    one, two = (train(pictures, SMALL, seed=3, say=lines.append) for _ in range(2))
+    for (name, a), b in zip(one.state_dict().items(), two.state_dict().values(), strict=True):
+        assert torch.allclose(a.float(), b.float(), atol=1e-4), name
+    assert lines[0].startswith("step 6/6  loss ")
+    assert not one.training
+
+
+def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert all(option in text for option in ("--output", "--steps", "--seed", "--pictures"))
