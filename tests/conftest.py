@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import tritonclient.grpc
+
+from sightline.errors import MissingDependencyError
+from sightline_bench.noop import DEFAULT_NAME, write_noop_detector
+from sightline_server.launcher import EmbeddedServer, ServerOptions
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED_DATA = CHECKOUT.parent / "shared" / "data"
@@ -24,3 +30,41 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         skip_or_fail(f"needs the test data folder {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of models that `server` serves. It begins with a no-op detector; others join it by `load_model`."""
+    folder = tmp_path_factory.mktemp("model_repository")
+    write_noop_detector(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(repository: Path) -> Iterator[EmbeddedServer]:
+    """The one server of the whole session, on free ports."""
+    options = ServerOptions(repository=repository, grpc_port=0, http_port=0, metrics_port=0, allow_model_control=True)
+    try:
+        running = EmbeddedServer(options)
+    except MissingDependencyError as error:
+        skip_or_fail(str(error))
+        raise
+    with running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def load_model(server: EmbeddedServer) -> Callable[[str], None]:
+    """A function that has the session's server load a model, with its parts, that was written into `repository`."""
+
+    def load(name: str) -> None:
+        with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
+            client.load_model(name)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def noop_model(server: EmbeddedServer) -> str:
+    """Name of a served detector that finds nothing, at once."""
+    return DEFAULT_NAME

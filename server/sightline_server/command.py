@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 from sightline_server.locate import TritonFiles
 from sightline_server.options import ServerOptions
 from sightline_server.ports import Ports
-from sightline_server.staging import backends_folder
+from sightline_server.staging import backends_folder, repository_view
+
+_KEY = "sightline-private"
 
 
 def server_command(
@@ -24,7 +27,7 @@ def server_command(
     """
     return [
         str(files.binary),
-        f"--model-repository={options.repository.resolve()}",
+        f"--model-repository={repository_view(folder, options)}",
         f"--backend-directory={backends_folder(folder)}",
         f"--cache-directory={files.caches}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
@@ -35,6 +38,7 @@ def server_command(
         f"--http-port={ports.http}",
         f"--metrics-port={ports.metrics}",
         *_model_arguments(options),
+        *_restrictions(options),
         # The repository says everything itself, since the native backends of other servers complete it differently.
         "--disable-auto-complete-config",
         "--exit-on-error=true",
@@ -45,7 +49,18 @@ def server_command(
     ]
 
 
+def _restrictions(options: ServerOptions) -> list[str]:
+    """Shut what changes the server or names files: over HTTP, any web page in a browser of this machine could ask."""
+    nobody_knows = f"{_KEY}={secrets.token_hex(16)}"
+    over_grpc = "trace,logging"
+    over_http = over_grpc if options.allow_model_control else f"{over_grpc},model-repository,shared-memory"
+    return [
+        f"--grpc-restricted-protocol={over_grpc}:{nobody_knows}",
+        f"--http-restricted-api={over_http}:{nobody_knows}",
+    ]
+
+
 def _model_arguments(options: ServerOptions) -> list[str]:
-    if not options.models:
-        return ["--model-control-mode=none"]
-    return ["--model-control-mode=explicit", *(f"--load-model={name}" for name in options.models)]
+    if options.allow_model_control:
+        return ["--model-control-mode=explicit", "--load-model=*"]
+    return ["--model-control-mode=none"]

@@ -31,6 +31,8 @@ class ServerOptions:
         models: models to load, with what they need; empty loads all.
         ready_timeout_seconds: longest wait until every model is ready.
         stop_timeout_seconds: longest wait for requests in flight when stopping, before the server is killed.
+        allow_model_control: let clients load and unload models while it runs, which lets whoever reaches a port run
+            code (a web page in a browser of this machine is enough): for tests. It excludes `models`.
         isolate_images: False makes the `dali` stand-in fail a whole batch for one undecodable image, as the native
             backend does; for tests of clients.
         log_handler: called, in a thread, with each line of the server's log; it must not raise.
@@ -47,6 +49,7 @@ class ServerOptions:
     models: tuple[str, ...] = ()
     ready_timeout_seconds: float = READY_TIMEOUT_SECONDS
     stop_timeout_seconds: float = STOP_TIMEOUT_SECONDS
+    allow_model_control: bool = False
     isolate_images: bool = True
     log_handler: LogHandler | None = field(default=None, compare=False)
 
@@ -58,6 +61,8 @@ class ServerOptions:
         chosen = [port for port in ports.values() if port]
         if len(set(chosen)) < len(chosen):
             raise InvalidOptionError(f"the ports {ports} must differ; 0 picks a free one")
+        if self.models and self.allow_model_control:
+            raise InvalidOptionError("allow_model_control loads every model: leave `models` empty")
         _check_seconds("ready_timeout_seconds", self.ready_timeout_seconds)
         _check_seconds("stop_timeout_seconds", self.stop_timeout_seconds)
 

@@ -10,6 +10,7 @@ from sightline.errors import LaunchError
 from sightline_server.log import ModelFailure
 
 CONFIG_FILE = "config.pbtxt"
+_STEP = re.compile(r'\bmodel_name:\s*"([^"]+)"')
 _FILENAME = re.compile(r'^default_model_filename:\s*"([^"]+)"', re.MULTILINE)
 
 
@@ -37,6 +38,19 @@ def check_repository(repository: Path, models: Sequence[str]) -> None:
             f"model repository {str(repository)!r} has no model {', '.join(map(repr, absent))}; "
             f"it has {', '.join(present)}"
         )
+
+
+def with_parts(repository: Path, models: Sequence[str]) -> list[str]:
+    """`models`, and those that they are ensembles of, sorted; what is not there is left to Triton to tell."""
+    found: set[str] = set()
+    waiting = list(models)
+    while waiting:
+        name = waiting.pop()
+        config = repository / name / CONFIG_FILE
+        if name not in found and config.is_file():
+            found.add(name)
+            waiting += _STEP.findall(config.read_text(encoding="utf-8", errors="replace"))
+    return sorted(found)
 
 
 def describe_failures(repository: Path, failures: Sequence[ModelFailure]) -> str:

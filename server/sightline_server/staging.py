@@ -11,6 +11,7 @@ from pathlib import Path
 from sightline_server import environment
 from sightline_server.locate import TritonFiles
 from sightline_server.options import ServerOptions
+from sightline_server.repository import with_parts
 
 FOLDER_PREFIX = "sightline-server-"
 STAND_INS = Path(__file__).parent / "backends"
@@ -34,6 +35,20 @@ def stage(files: TritonFiles) -> Path:
 def backends_folder(folder: Path) -> Path:
     """Where Triton finds its backends."""
     return folder / "backends"
+
+
+def repository_view(folder: Path, options: ServerOptions) -> Path:
+    """The repository that Triton is given: the user's own, or, for named models, links to them and what they need.
+
+    Triton's own way to load named models would let every client load others.
+    """
+    if not options.models:
+        return options.repository.resolve()
+    view = folder / "repository"
+    view.mkdir(exist_ok=True)
+    for name in with_parts(options.repository, options.models):
+        (view / name).symlink_to((options.repository / name).resolve())
+    return view
 
 
 def server_environment(folder: Path, files: TritonFiles, options: ServerOptions) -> dict[str, str]:
