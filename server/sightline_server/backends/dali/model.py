@@ -1,0 +1,92 @@
+"""Stand-in for Triton's native DALI backend: runs a model's own `dali.py` on the CPU, from Python.
+
+Unlike the native backend it looks at each image's header before decoding, and an image that cannot be decoded fails
+its own request only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+from sightline import contract
+from sightline.errors import ImageError
+from sightline_server import environment
+from sightline_server.decoding import Letterboxed, Letterboxer
+from sightline_server.pipeline import PIPELINE_ERRORS, Pipeline
+
+
+class TritonPythonModel:
+    """One instance of a letterbox model."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Build the model's pipeline."""
+        config = json.loads(args["model_config"])
+        file = Path(args["model_repository"]) / args["model_version"] / config["default_model_filename"]
+        instances = sum(int(group["count"]) for group in config["instance_group"])
+        self._outputs = [output["name"] for output in config["output"]]
+        self._pipeline = Pipeline(
+            file,
+            max_batch_size=config["max_batch_size"],
+            threads=max(1, len(os.sched_getaffinity(0)) // instances),
+        )
+        self._isolate = environment.isolate_images()
+        self._letterboxer = Letterboxer(
+            self._pipeline, image_size=int(config["output"][0]["dims"][0]), max_pixels=_max_pixels(config)
+        )
+        resize = "OpenCV" if self._pipeline.uses_opencv else "DALI, many times slower: OpenCV is not installed"
+        pb_utils.Logger.log_info(f"{config['name']}: {file.name} on the CPU, resized by {resize}")
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer every request of a dynamic batch, each of one or several images padded with zeros to the longest."""
+        batches = [_files(request) for request in requests]
+        try:
+            letterboxed = self._run([data for files in batches for data in files])
+        except PIPELINE_ERRORS as error:
+            return [_failure(f"DALI error: {error}") for _ in requests]
+        responses, start = [], 0
+        for files in batches:
+            responses.append(self._response(letterboxed, start, start + len(files)))
+            start += len(files)
+        return responses
+
+    def _run(self, files: list[bytes]) -> Letterboxed:
+        if self._isolate:
+            return self._letterboxer.run(files)
+        return Letterboxed(*self._pipeline.run(files), {})
+
+    def _response(self, letterboxed: Letterboxed, start: int, stop: int) -> Any:
+        bad = [index for index in range(start, stop) if index in letterboxed.errors]
+        if bad:
+            return _failure(_blame(letterboxed.errors, bad, start, stop))
+        rows = (letterboxed.images[start:stop], letterboxed.original_shapes[start:stop])
+        tensors = [pb_utils.Tensor(name, values) for name, values in zip(self._outputs, rows, strict=True)]
+        return pb_utils.InferenceResponse(output_tensors=tensors)
+
+
+def _files(request: Any) -> list[bytes]:
+    encoded = pb_utils.get_input_tensor_by_name(request, contract.ENCODED.name).as_numpy()
+    return [row.tobytes() for row in encoded]
+
+
+def _failure(message: str) -> Any:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG))
+
+
+def _blame(errors: dict[int, ImageError], bad: list[int], start: int, stop: int) -> str:
+    """Error text for a request whose images are `start` to `stop` of the batch, of which `bad` cannot be used."""
+    first = errors[bad[0]]
+    reason = str(first)
+    if stop - start > 1:
+        others = f" (and {len(bad) - 1} more of them cannot be used)" if len(bad) > 1 else ""
+        reason = f"image {bad[0] - start + 1} of {stop - start}: {reason}{others}"
+    return contract.format_image_error(first.kind, reason)
+
+
+def _max_pixels(config: dict[str, Any]) -> int:
+    parameter = config["parameters"].get(contract.MAX_PIXELS_PARAMETER)
+    return int(parameter["string_value"]) if parameter else contract.DEFAULT_MAX_PIXELS

@@ -1,0 +1,107 @@
+"""From the bytes of image files to letterboxed pictures, where a bad image costs the others nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.errors import CorruptImageError, ImageError
+from sightline.headers import ImageHeader, check_image
+from sightline_server.pipeline import PIPELINE_ERRORS, Pictures, Pipeline
+
+
+class Letterboxed(NamedTuple):
+    """A batch: one row per image, zeros in the rows of those that `errors` (index to error) names.
+
+    The arrays stay valid until the next call; shapes as in `Pictures`.
+    """
+
+    images: npt.NDArray[np.uint8]
+    original_shapes: npt.NDArray[np.int64]
+    errors: dict[int, ImageError]
+
+
+class Letterboxer:
+    """Runs a letterbox pipeline so that every image gets its picture or its own error.
+
+    Args:
+        pipeline: the model's pipeline.
+        image_size: side of its pictures, in pixels.
+        max_pixels: largest width x height that is decoded; also the most pixels that are decoded at the same time.
+    """
+
+    def __init__(self, pipeline: Pipeline, *, image_size: int, max_pixels: int) -> None:
+        self._pipeline = pipeline
+        self._image_size = image_size
+        self._max_pixels = max_pixels
+
+    def run(self, files: Sequence[bytes]) -> Letterboxed:
+        """Pictures and errors of `files`, of which there are at most as many as the pipeline takes at once."""
+        headers, errors = self._check(files)
+        chunks = list(_chunks(headers, self._max_pixels))
+        if len(chunks) == 1 and not errors:
+            pictures = self._try(files)
+            if pictures is not None:
+                return Letterboxed(*pictures, errors)
+            chunks = [[index] for index in headers] if len(headers) > 1 else []
+            errors = {} if chunks else {0: _undecodable(headers[0])}
+        images = np.zeros((len(files), self._image_size, self._image_size, 3), np.uint8)
+        shapes = np.zeros((len(files), 3), np.int64)
+        for chunk in chunks:
+            for index, picture, shape in self._pictures(files, headers, chunk, errors):
+                images[index], shapes[index] = picture, shape
+        return Letterboxed(images, shapes, errors)
+
+    def _check(self, files: Sequence[bytes]) -> tuple[dict[int, ImageHeader], dict[int, ImageError]]:
+        headers: dict[int, ImageHeader] = {}
+        errors: dict[int, ImageError] = {}
+        for index, data in enumerate(files):
+            try:
+                headers[index] = check_image(data, max_pixels=self._max_pixels)
+            except ImageError as error:
+                errors[index] = error
+        return headers, errors
+
+    def _pictures(
+        self, files: Sequence[bytes], headers: dict[int, ImageHeader], chunk: list[int], errors: dict[int, ImageError]
+    ) -> Iterator[tuple[int, npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
+        """Picture and shape of each image of a chunk that can be decoded; the others are put into `errors`."""
+        pictures = self._try([files[index] for index in chunk])
+        if pictures is not None:
+            yield from zip(chunk, *pictures, strict=True)
+        elif len(chunk) == 1:
+            errors[chunk[0]] = _undecodable(headers[chunk[0]])
+        else:
+            # One by one rather than by halves: with one bad image of 16 that decodes 16 images again, not 30.
+            for index in chunk:
+                yield from self._pictures(files, headers, [index], errors)
+
+    def _try(self, files: Sequence[bytes]) -> Pictures | None:
+        try:
+            return self._pipeline.run(files)
+        except PIPELINE_ERRORS:
+            return None
+
+
+def _chunks(headers: dict[int, ImageHeader], max_pixels: int) -> Iterator[list[int]]:
+    """Indices in order, cut so that no chunk of several images holds more than `max_pixels`."""
+    chunk: list[int] = []
+    pixels = 0
+    for index, header in headers.items():
+        if chunk and pixels + header.pixels > max_pixels:
+            yield chunk
+            chunk, pixels = [], 0
+        chunk.append(index)
+        pixels += header.pixels
+    if chunk:
+        yield chunk
+
+
+def _undecodable(header: ImageHeader) -> CorruptImageError:
+    return CorruptImageError(
+        f"{header.format} of {header.width} x {header.height} pixels cannot be decoded: it is damaged, or of a rare "
+        "variant; save it again with an image editor"
+    )

@@ -1,0 +1,96 @@
+"""The DALI pipeline of a letterbox model, run from Python on the CPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.errors import LaunchError, MissingDependencyError
+
+OPENCV_PIPELINE = "letterbox_with_opencv"
+"""Name of the pipeline that a letterbox's `dali.py` offers for hosts with OpenCV; it need not."""
+
+# DALI turns its C++ exceptions into these.
+PIPELINE_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, MemoryError)
+
+
+class Pictures(NamedTuple):
+    """Letterboxed images: `images` uint8 [N, S, S, 3] RGB, `original_shapes` int64 [N, 3] height, width, channels."""
+
+    images: npt.NDArray[np.uint8]
+    original_shapes: npt.NDArray[np.int64]
+
+
+class Pipeline:
+    """A DALI pipeline that can be used again after a failure.
+
+    Args:
+        file: the model's `dali.py`.
+        max_batch_size: most images in one run.
+        threads: threads that decode.
+        with_opencv: take the model's OpenCV pipeline where it has one; by default, where OpenCV is installed.
+
+    Raises:
+        MissingDependencyError: DALI is not installed.
+        LaunchError: the file does not hold exactly one `@autoserialize` pipeline.
+    """
+
+    def __init__(self, file: Path, *, max_batch_size: int, threads: int, with_opencv: bool | None = None) -> None:
+        # Before DALI and the file look for a GPU: this pipeline runs on the CPU.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        module = _load(file)
+        self._make, self.uses_opencv = _choose(module, file, with_opencv=with_opencv)
+        self._options = {"batch_size": max_batch_size, "num_threads": threads, "device_id": None}
+        self._pipeline: Any = None
+        self._built()
+
+    def run(self, files: Sequence[bytes]) -> Pictures:
+        """Decode and letterbox image files, none of them empty; the arrays stay valid until the next run.
+
+        Raises:
+            RuntimeError, ValueError, IndexError, TypeError, MemoryError: DALI failed, on whichever image.
+        """
+        try:
+            images, shapes = self._built().run(encoded=[np.frombuffer(data, np.uint8) for data in files])
+        except PIPELINE_ERRORS:
+            # A pipeline that failed stays unusable. Building one takes about 10 ms.
+            self._pipeline = None
+            raise
+        return Pictures(np.asarray(images.as_tensor()), np.asarray(shapes.as_tensor()))
+
+    def _built(self) -> Any:
+        if self._pipeline is None:
+            self._pipeline = self._make(**self._options)
+            self._pipeline.build()
+        return self._pipeline
+
+
+def _load(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("sightline_letterbox_model", file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise LaunchError(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("nvidia"):
+            raise MissingDependencyError("DALI is not installed: pip install 'sightline[server]'") from error
+        raise
+    return module
+
+
+def _choose(module: ModuleType, file: Path, *, with_opencv: bool | None) -> tuple[Callable[..., Any], bool]:
+    marked = [value for value in vars(module).values() if getattr(value, "_is_autoserialize", False)]
+    if len(marked) != 1:
+        raise LaunchError(f"{file} holds {len(marked)} @autoserialize pipelines; the DALI backend wants exactly one")
+    if with_opencv is None:
+        with_opencv = importlib.util.find_spec("cv2") is not None
+    fast = getattr(module, OPENCV_PIPELINE, None) if with_opencv else None
+    return (fast, True) if fast is not None else (marked[0], False)
