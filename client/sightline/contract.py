@@ -42,9 +42,6 @@ PADDING_CLASS = -1
 # --- scheduling -------------------------------------------------------------------------------------------------
 MAX_BATCH_SIZE = 16
 MAX_QUEUE_DELAY_MICROSECONDS = 500
-MAX_QUEUE_SIZE = 1024
-"""Requests that may wait for one model; the next is refused at once, and the client tries it again later."""
-DEFAULT_QUEUE_TIMEOUT_MICROSECONDS = 60_000_000
 NETWORK_INSTANCES = 2
 LETTERBOX_INSTANCES = 1
 
