@@ -45,7 +45,7 @@ class Pipeline:
     def __init__(self, file: Path, *, max_batch_size: int, threads: int, with_opencv: bool | None = None) -> None:
         # Before DALI and the file look for a GPU: this pipeline runs on the CPU.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        module = _load(file)
+        module = load_model_file(file)
         self._make, self.uses_opencv = _choose(module, file, with_opencv=with_opencv)
         self._options = {"batch_size": max_batch_size, "num_threads": threads, "device_id": None}
         self._pipeline: Any = None
@@ -72,7 +72,13 @@ class Pipeline:
         return self._pipeline
 
 
-def _load(file: Path) -> ModuleType:
+def load_model_file(file: Path) -> ModuleType:
+    """The module that a `dali.py` makes.
+
+    Raises:
+        MissingDependencyError: DALI is not installed.
+        LaunchError: there is no such Python file.
+    """
     spec = importlib.util.spec_from_file_location("sightline_letterbox_model", file)
     if spec is None or spec.loader is None or not file.is_file():
         raise LaunchError(f"{file} is not a Python file")

@@ -15,6 +15,14 @@ from sightline_server.repository import with_parts
 
 FOLDER_PREFIX = "sightline-server-"
 STAND_INS = Path(__file__).parent / "backends"
+_UTILITIES = "triton_python_backend_utils.py"
+_REPAIR = """
+
+import c_python_backend_utils as _compiled
+from sightline_server import numpy2 as _numpy2
+
+_numpy2.repair(_compiled.Tensor)
+"""
 
 
 def stage(files: TritonFiles) -> Path:
@@ -71,9 +79,10 @@ def server_environment(folder: Path, files: TritonFiles, options: ServerOptions)
 
 def _stage_python_backend(files: TritonFiles, target: Path) -> None:
     target.mkdir(parents=True)
-    # Triton follows no link out of a backend's folder for the library; the rest may be links.
+    # Triton follows no link out of a backend's folder for the library.
     shutil.copy(files.python_backend / "libtriton_python.so", target)
-    (target / "triton_python_backend_utils.py").symlink_to(files.python_backend / "triton_python_backend_utils.py")
+    utilities = (files.python_backend / _UTILITIES).read_text(encoding="utf-8")
+    (target / _UTILITIES).write_text(utilities + _REPAIR, encoding="utf-8")
     # A copy, since a wheel's files are not always executable once unpacked.
     shutil.copy(files.stub, target)
     (target / files.stub.name).chmod(0o700)

@@ -1,0 +1,70 @@
+"""The text of `dali.py`, and that Triton's DALI backend can take it."""
+
+from __future__ import annotations
+
+import difflib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.server.letterbox_reference import encode, largest_difference, picture, reference
+
+from sightline import contract
+from sightline.errors import InvalidOptionError
+from sightline_export.letterbox import render_dali
+
+# What the backend runs to get a serialised pipeline, with its own names.
+AUTOSERIALIZE = """
+import importlib.util, sys
+from nvidia.dali._utils.autoserialize import invoke_autoserialize
+spec = importlib.util.spec_from_file_location("autoserialize_mod", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+sys.modules["autoserialize_mod"] = module
+spec.loader.exec_module(module)
+invoke_autoserialize(module, sys.argv[2])
+print(sorted(name.partition(".")[0] for name in sys.modules if name.startswith(("sightline", "cv2"))))
+"""
+
+
+@pytest.mark.parametrize("image_size", [320, 1280, 1920])
+def test_only_the_size_differs(image_size: int) -> None:
+    ours, other = render_dali(640).splitlines(), render_dali(image_size).splitlines()
+    changed = [line for line in difflib.ndiff(ours, other) if line.startswith(("-", "+"))]
+    assert changed == ["- IMAGE_SIZE = 640", f"+ IMAGE_SIZE = {image_size}"]
+    compile("\n".join(other), "dali.py", "exec")
+
+
+def test_constants_are_those_of_the_contract() -> None:
+    text = render_dali(contract.DEFAULT_IMAGE_SIZE)
+    assert f"IMAGE_SIZE = {contract.DEFAULT_IMAGE_SIZE}\n" in text
+    assert f"PAD_VALUE = {contract.PAD_VALUE}\n" in text
+    assert f"MAX_BATCH_SIZE = {contract.MAX_BATCH_SIZE}\n" in text
+    assert f'name="{contract.ENCODED.name}"' in text
+
+
+@pytest.mark.parametrize("image_size", [0, 300, 650, 1952])
+def test_other_sizes_are_refused(image_size: int) -> None:
+    with pytest.raises(InvalidOptionError, match="multiples of 32"):
+        render_dali(image_size)
+
+
+def test_the_backend_can_serialise_and_run_it(tmp_path: Path) -> None:
+    dali = pytest.importorskip("nvidia.dali")
+    source, target = tmp_path / "dali.py", tmp_path / "model.dali"
+    source.write_text(render_dali(640))
+    done = subprocess.run(
+        [sys.executable, "-c", AUTOSERIALIZE, source, target], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]", "it imports nothing that a stock Triton lacks"
+
+    # Thread count and batch size are the backend's own choice.
+    pipeline = dali.pipeline.Pipeline.deserialize(filename=str(target), batch_size=4, num_threads=1, device_id=None)
+    pipeline.build()
+    data = encode(".jpg", picture(height=853, width=1280))
+    images, shapes = pipeline.run(encoded=[np.frombuffer(data, np.uint8)])
+    expected = reference(data, 640)
+    assert expected is not None
+    assert largest_difference(np.asarray(images.as_tensor())[0], expected) <= 1
+    assert np.asarray(shapes.as_tensor()).tolist() == [[853, 1280, 3]]
