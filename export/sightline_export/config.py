@@ -122,9 +122,9 @@ def _schedule(config: pb.ModelConfig, *, instances: int) -> None:
     config.instance_group.add(count=instances)
     batching = config.dynamic_batching
     batching.max_queue_delay_microseconds = contract.MAX_QUEUE_DELAY_MICROSECONDS
-    # The policy is stated and sets no bound, on purpose. With a queue size, a timeout or an override of it, Triton stops
-    # fetching ahead, and a request that arrives while every instance is busy can sleep for its 500 ms poll interval.
-    # Waiting is bounded by the client instead: a few requests in flight each, and a deadline that cancels.
+    # The policy is stated and sets no bound, on purpose. With a queue size, a timeout or an override of it, Triton
+    # stops fetching ahead, and a request that comes while every instance is busy can sleep for its 500 ms poll
+    # interval. Waiting is bounded by the client instead: few requests in flight each, and a deadline that cancels.
     batching.default_queue_policy.SetInParent()
 
 
