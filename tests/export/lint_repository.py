@@ -1,0 +1,112 @@
+"""A small model repository without fault, for the tests of the linter to break."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from sightline import contract
+from sightline.contract import TensorSpec
+from sightline.detector_info import DetectorInfo
+from sightline_export import config
+
+LETTERBOX_SOURCE = Path(config.__file__).with_name("letterbox") / "dali.py"
+ONNX_TYPES = {
+    "UINT8": TensorProto.UINT8,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
+    "FP32": TensorProto.FLOAT,
+}
+DETECTOR = "tiny"
+INFO = DetectorInfo(class_names=("cat", "dog"))
+
+
+def write_good_repository(folder: Path, *, detector: str = DETECTOR, info: DetectorInfo = INFO) -> Path:
+    """Letterbox, network and ensemble as the exporter lays them out."""
+    write_letterbox(folder, info.image_size)
+    network = folder / contract.network_name(detector)
+    save(network / "1" / "model.onnx", network_graph(info).SerializeToString())
+    save(network / "warmup" / config.WARMUP_SHAPE, np.array([480, 640, 3], np.int64).tobytes())
+    write_config(network, config.network_config(detector=detector, info=info))
+    save(folder / detector / "1" / ".gitkeep", b"")
+    write_config(folder / detector, config.ensemble_config(detector=detector, info=info))
+    return folder
+
+
+def write_letterbox(folder: Path, image_size: int) -> None:
+    model = folder / contract.letterbox_name(image_size)
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), (90, 120, 30)).save(buffer, "JPEG")
+    jpeg = buffer.getvalue()
+    save(model / "warmup" / config.WARMUP_JPEG, jpeg)
+    source = LETTERBOX_SOURCE.read_text().replace("IMAGE_SIZE = 640", f"IMAGE_SIZE = {image_size}")
+    save(model / "1" / "dali.py", source.encode())
+    rendered = config.letterbox_config(image_size=image_size, max_pixels=1000, warmup_jpeg_bytes=len(jpeg))
+    write_config(model, rendered)
+
+
+def network_graph(info: DetectorInfo = INFO, *, opset: int = 18, ir_version: int = 10) -> Any:
+    """A graph with a network's inputs and outputs, which never detects anything."""
+    slots = info.max_detections
+    constants = [
+        numpy_helper.from_array(np.zeros(1, np.float32), "zero"),
+        numpy_helper.from_array(np.array([2]), "last"),
+        numpy_helper.from_array(np.array([1, slots]), "slots"),
+        numpy_helper.from_array(np.array([1, slots, 4]), "corners"),
+    ]
+    nodes = [
+        helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["original_shape"], ["size"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["score_threshold", "zero"], ["nothing"]),
+        helper.make_node("Cast", ["nothing"], ["num_detections"], to=TensorProto.INT32),
+        helper.make_node("Expand", ["nothing", "slots"], ["scores"]),
+        helper.make_node("Cast", ["scores"], ["classes"], to=TensorProto.INT32),
+        helper.make_node("Unsqueeze", ["nothing", "last"], ["nothing_3d"]),
+        helper.make_node("Expand", ["nothing_3d", "corners"], ["boxes"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [_value(spec) for spec in contract.network_inputs(info.image_size)],
+        [_value(spec) for spec in contract.detection_outputs(slots)],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
+
+
+def _value(spec: TensorSpec) -> Any:
+    return helper.make_tensor_value_info(spec.name, ONNX_TYPES[spec.datatype], ["batch", *spec.dims])
+
+
+def save(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def write_config(model: Path, rendered: Any) -> None:
+    save(model / "config.pbtxt", config.render(rendered).encode())
+
+
+def change_config(model: Path, change: Callable[[Any], object]) -> None:
+    parsed = config.parse((model / "config.pbtxt").read_text())
+    change(parsed)
+    write_config(model, parsed)
+
+
+def change_text(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text, f"{old!r} is not in {path}"
+    path.write_text(text.replace(old, new))
+
+
+def change_graph(path: Path, change: Callable[[Any], object]) -> None:
+    graph = onnx.load(path)
+    change(graph)
+    path.write_bytes(graph.SerializeToString())
