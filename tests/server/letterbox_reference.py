@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from sightline.contract import PAD_VALUE
 
-Image = npt.NDArray[np.uint8]
+Image = npt.NDArray[Any]
+"""uint8 [H, W, 3]."""
 
 
 def letterbox(bgr: Image, image_size: int) -> Image:
