@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
+from difflib import get_close_matches
 
 from sightline import contract
 from sightline.detector_info import DetectorInfo
@@ -41,7 +42,8 @@ def _unknown_parameter(model: ModelFolder, repository: Repository) -> Iterator[P
     for key in sorted(model.parameters.keys() - known):
         if key.startswith(contract.PARAMETER_PREFIX):
             message = f"parameter {key!r} is not one that Sightline reads"
-            fix = f"correct or remove it; known are {', '.join(sorted(known))}"
+            alike = get_close_matches(key, sorted(known), n=1) or sorted(known)
+            fix = f"correct it to {' or '.join(alike)}, or remove it"
             yield warning(model.config_path, message, fix, model.line_of("parameters", f'"{key}"'))
 
 

@@ -110,15 +110,11 @@ def _onnx_batch(model: ModelFolder, repository: Repository) -> Iterator[Problem]
     if model.config.max_batch_size < 1:
         return
     for graph in _graphs(model):
-        fixed = [
-            f"{name} {shape}"
-            for name, shape in (graph.inputs | graph.outputs).items()
-            if shape.dims[:1] not in ((-1,), ())
-        ]
+        fixed = [name for name, shape in (graph.inputs | graph.outputs).items() if shape.dims[:1] not in ((-1,), ())]
         if fixed:
             message = (
                 f"max_batch_size is {model.config.max_batch_size}, but the graph's first axis is fixed in "
-                f"{', '.join(fixed)}; ONNX Runtime's native backend refuses the model"
+                f"{', '.join(fixed)}; the native ONNX Runtime backend refuses the model"
             )
             yield error(graph.path, message, "export with a dynamic batch axis")
 
