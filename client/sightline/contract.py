@@ -7,8 +7,10 @@ the two. Every `config.pbtxt`, the ONNX graphs, the stand-in backends and the cl
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -221,6 +223,42 @@ def check_fraction(what: str, value: float) -> float:
     if not 0.0 <= value <= 1.0:
         raise InvalidOptionError(f"{what} is {value}; it must lie from 0 to 1")
     return value
+
+
+# --- which engine really runs a model ---------------------------------------------------------------------------
+ENGINES_MODEL = "_sightline_engines"
+"""A model that only the embedded server has: no inputs, and `ENGINES`. No detector can have its name."""
+ENGINES = TensorSpec("engines", "UINT8", (-1,))
+"""JSON text: an `EngineInfo` by model name, for each model that a stand-in backend runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineInfo:
+    """What runs one model behind a stand-in backend.
+
+    Attributes:
+        engine: such as `openvino`, `onnxruntime` or `dali`.
+        version: the engine's version.
+        precision: arithmetic that it really uses, which may be another than the model asks for.
+        threads: threads of each instance.
+        reason: why it is not the engine or precision that was asked for; empty where it is.
+    """
+
+    engine: str
+    version: str
+    precision: str
+    threads: int
+    reason: str = ""
+
+
+def format_engines(engines: Mapping[str, EngineInfo]) -> bytes:
+    """The value of `ENGINES`."""
+    return json.dumps({model: asdict(info) for model, info in engines.items()}, sort_keys=True).encode()
+
+
+def parse_engines(payload: bytes) -> dict[str, EngineInfo]:
+    """The reverse of `format_engines`."""
+    return {model: EngineInfo(**fields) for model, fields in json.loads(payload).items()}
 
 
 # --- how a server says that one image, not the server, is at fault ----------------------------------------------

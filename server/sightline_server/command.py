@@ -8,7 +8,7 @@ from pathlib import Path
 from sightline_server.locate import TritonFiles
 from sightline_server.options import ServerOptions
 from sightline_server.ports import Ports
-from sightline_server.staging import backends_folder, repository_view
+from sightline_server.staging import backends_folder, own_repository, repository_view
 
 _KEY = "sightline-private"
 
@@ -28,6 +28,7 @@ def server_command(
     return [
         str(files.binary),
         f"--model-repository={repository_view(folder, options)}",
+        f"--model-repository={own_repository(folder)}",
         f"--backend-directory={backends_folder(folder)}",
         f"--cache-directory={files.caches}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",

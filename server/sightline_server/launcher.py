@@ -16,10 +16,11 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 
-from sightline.contract import LOOPBACK_HOST
+from sightline.contract import LOOPBACK_HOST, EngineInfo
 from sightline.errors import LaunchError, ModelLoadError, PortInUseError
 from sightline_server import log, repository, staging, supervisor
 from sightline_server.command import server_command
+from sightline_server.engine_report import recorded_engines
 from sightline_server.locate import TritonFiles, locate_triton
 from sightline_server.options import ServerOptions
 from sightline_server.ports import choose_ports
@@ -110,6 +111,10 @@ class EmbeddedServer:
     def shared_memory_prefix(self) -> str:
         """How the names of the run's segments in /dev/shm begin."""
         return self._shared_memory_prefix
+
+    def engines(self) -> dict[str, EngineInfo]:
+        """What runs each model that a stand-in backend serves, by model name."""
+        return recorded_engines(self._folder)
 
     def log_tail(self) -> list[str]:
         """The last lines of the server's log."""

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from sightline_server import environment
+from sightline_server.engine_report import stage_report_model
 from sightline_server.locate import TritonFiles
 from sightline_server.options import ServerOptions
 from sightline_server.repository import with_parts
@@ -34,6 +35,7 @@ def stage(files: TritonFiles) -> Path:
             STAND_INS, backends_folder(folder), ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
         )
         _stage_interpreter(files, folder)
+        stage_report_model(own_repository(folder))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -43,6 +45,11 @@ def stage(files: TritonFiles) -> Path:
 def backends_folder(folder: Path) -> Path:
     """Where Triton finds its backends."""
     return folder / "backends"
+
+
+def own_repository(folder: Path) -> Path:
+    """The models that the embedded server adds to the user's."""
+    return folder / "models"
 
 
 def repository_view(folder: Path, options: ServerOptions) -> Path:
