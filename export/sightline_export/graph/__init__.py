@@ -1,0 +1,8 @@
+"""The served graph: front, raw network, head, suppression and un-letterbox in one ONNX model."""
+
+from __future__ import annotations
+
+from .compose import compose
+from .settings import GraphSettings
+
+__all__ = ["GraphSettings", "compose"]

@@ -1,0 +1,154 @@
+"""Puts the steps around a raw network."""
+# onnxscript reads the inner functions as graphs, so their types are tensors' and not Python's.
+# mypy: disable-error-code="no-untyped-def,no-any-return"
+# ruff: noqa: ANN202, F821
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+from onnx import compose as onnx_compose
+from onnx import version_converter
+from onnx.inliner import inline_local_functions
+from onnxscript import FLOAT, INT64, script
+from onnxscript import opset18 as op
+
+from sightline.contract import TensorSpec, detection_outputs, network_inputs
+from sightline_export.heads import Head
+
+from .settings import IR_VERSION, OPSET, GraphSettings
+from .steps import finishing, front, selecting, thresholding, unletterboxing
+from .suppression import by_matrix, by_operator
+
+_FRONT, _NETWORK, _BACK = "front_", "network_", "back_"
+"""Prefixes that keep the names of the three parts apart."""
+_ELEMENT_TYPES = {
+    "UINT8": onnx.TensorProto.UINT8,
+    "INT32": onnx.TensorProto.INT32,
+    "INT64": onnx.TensorProto.INT64,
+    "FP32": onnx.TensorProto.FLOAT,
+}
+_BATCH = "batch"
+
+
+def compose(raw: onnx.ModelProto, head: Head, settings: GraphSettings) -> onnx.ModelProto:
+    """The served graph: inputs and outputs are those of `contract.network_inputs` and `contract.detection_outputs`.
+
+    Args:
+        raw: float32 [N, 3, S, S] to the raw output, N free; opset 18 to 21.
+        head: layout of the raw output.
+        settings: numbers that are fixed in the graph.
+    """
+    opset = opset_version(raw)
+    network = onnx_compose.add_prefix(_plain(raw), _NETWORK)
+    before = onnx_compose.add_prefix(_at_opset(_graph(front), opset), _FRONT)
+    after = onnx_compose.add_prefix(_at_opset(postprocess(head, settings), opset), _BACK)
+    joined = _join(_join(before, network), after)
+    _name_interface(joined.graph, settings)
+    onnx.checker.check_model(joined, full_check=True)
+    return joined
+
+
+def postprocess(head: Head, settings: GraphSettings) -> onnx.ModelProto:
+    """The part behind the network alone: raw output, original_shape, score_threshold to the contract's outputs."""
+    decode = head.decode
+    threshold = thresholding(score_floor=settings.score_floor)
+    suppress = _suppression(head, settings)
+    slots = min(settings.max_detections, _candidates_after(head, settings))
+    select = selecting(count=slots)
+    unletterbox = unletterboxing(image_size=settings.image_size)
+    finish = finishing(missing=settings.max_detections - slots)
+
+    @script(default_opset=op)
+    def back(raw: FLOAT["N", "R", "C"], original_shape: INT64["N", 3], score_threshold: FLOAT["N", 1]):
+        decoded_boxes, decoded_scores, decoded_classes = decode(raw)
+        sound_boxes, sound_scores = threshold(decoded_boxes, decoded_scores, score_threshold)
+        boxes, scores, classes = suppress(sound_boxes, sound_scores, decoded_classes)
+        best_boxes, best_scores, best_classes = select(boxes, scores, classes)
+        original_boxes = unletterbox(best_boxes, original_shape)
+        num_detections, out_boxes, out_scores, out_classes = finish(original_boxes, best_scores, best_classes)
+        return num_detections, out_boxes, out_scores, out_classes
+
+    return _graph(back)
+
+
+def opset_version(model: onnx.ModelProto) -> int:
+    """The version of ONNX's own operators that a model uses."""
+    return next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+
+
+def _suppression(head: Head, settings: GraphSettings) -> Any:
+    if not head.needs_nms:
+        return _keep_all
+    return by_matrix(settings) if settings.nms == "static" else by_operator(settings)
+
+
+def _candidates_after(head: Head, settings: GraphSettings) -> int:
+    if head.needs_nms and settings.nms == "static":
+        return min(settings.static_candidates, settings.candidate_count)
+    return settings.candidate_count
+
+
+@script(default_opset=op)
+def _keep_all(boxes: FLOAT["N", "A", 4], scores: FLOAT["N", "A"], classes: INT64["N", "A"]):
+    return op.Identity(boxes), op.Identity(scores), op.Identity(classes)
+
+
+def _graph(function: Any) -> onnx.ModelProto:
+    """An onnxscript function as a model without functions of its own, which not every backend inlines."""
+    model = _plain(inline_local_functions(function.to_model_proto()))
+    del model.graph.value_info[:]
+    return onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+
+
+def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that holds what `merge_models` compares in the form that it wants."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    copy.ir_version = IR_VERSION
+    used = {node.domain for node in _all_nodes(copy.graph)} - {"", "ai.onnx"}
+    kept = [entry for entry in copy.opset_import if entry.domain in used]
+    version = opset_version(model)
+    del copy.opset_import[:]
+    copy.opset_import.append(onnx.helper.make_opsetid("", version))
+    copy.opset_import.extend(kept)
+    del copy.metadata_props[:]
+    return copy
+
+
+def _all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    nodes = list(graph.node)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                nodes += _all_nodes(attribute.g)
+    return nodes
+
+
+def _at_opset(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
+    return model if version == OPSET else _plain(version_converter.convert_version(model, version))
+
+
+def _join(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
+    """`first` with its only output feeding the first input of `second`."""
+    io_map = [(first.graph.output[0].name, second.graph.input[0].name)]
+    return onnx_compose.merge_models(first, second, io_map=io_map, producer_name="sightline")
+
+
+def _name_interface(graph: onnx.GraphProto, settings: GraphSettings) -> None:
+    """Give inputs and outputs the contract's names, types and shapes."""
+    _rename(graph, list(graph.input), network_inputs(settings.image_size))
+    _rename(graph, list(graph.output), detection_outputs(settings.max_detections))
+
+
+def _rename(graph: onnx.GraphProto, values: list[onnx.ValueInfoProto], specs: tuple[TensorSpec, ...]) -> None:
+    names = {value.name: spec.name for value, spec in zip(values, specs, strict=True)}
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            node.input[position] = names.get(name, name)
+        for position, name in enumerate(node.output):
+            node.output[position] = names.get(name, name)
+    for value, spec in zip(values, specs, strict=True):
+        shape = [_BATCH, *spec.dims]
+        value.CopyFrom(onnx.helper.make_tensor_value_info(spec.name, _ELEMENT_TYPES[spec.datatype], shape))

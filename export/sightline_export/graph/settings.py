@@ -1,0 +1,42 @@
+"""The numbers that are fixed in a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sightline_export.options import NmsKind
+
+OPSET = 18
+MAX_OPSET = 21
+"""The highest opset that the ONNX Runtime of the oldest supported Triton (24.10) reads."""
+IR_VERSION = 10
+
+STATIC_CANDIDATES = 1024
+"""Best candidates per image that the static suppression looks at; the rest is dropped."""
+STATIC_ROUNDS = 16
+"""Rounds of the static suppression; exact while no chain of boxes, each dropped by the one before, is longer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphSettings:
+    """Numbers that are fixed in a graph.
+
+    Attributes:
+        image_size: side of the letterboxed picture, in pixels.
+        class_count: number of classes.
+        candidate_count: A, the candidates per image in the raw output.
+        max_detections: output slots per image.
+        iou_threshold: IoU above which the weaker box of the same class is dropped.
+        score_floor: lowest effective score threshold.
+        nms: how it is dropped.
+        static_candidates: see `STATIC_CANDIDATES`.
+    """
+
+    image_size: int
+    class_count: int
+    candidate_count: int
+    max_detections: int
+    iou_threshold: float
+    score_floor: float
+    nms: NmsKind
+    static_candidates: int = STATIC_CANDIDATES

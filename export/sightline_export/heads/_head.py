@@ -1,0 +1,50 @@
+"""What a head is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What one image's raw output says before thresholds and suppression.
+
+    Attributes:
+        boxes_xyxy: (A, 4), pixels of the letterboxed picture.
+        scores: (A,).
+        class_ids: (A,), the best class of each.
+    """
+
+    boxes_xyxy: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    class_ids: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """One layout of raw outputs.
+
+    Attributes:
+        name: as it stands in `DetectorInfo.head` and in the `head` option.
+        layout: shape and meaning, for messages.
+        needs_nms: whether one object can have several candidates.
+        decode: the onnxscript function: raw float32 to boxes_xyxy float32 [N, A, 4], scores float32 [N, A],
+            classes int64 [N, A].
+        decode_numpy: the same for one image in plain numpy, written independently: the exporter compares the two.
+        candidate_axis: axis of A in the raw output of one image (without the batch axis).
+        class_count: number of classes that an output of these dims (without the batch axis) has, 0 where the dims
+            do not tell, None where they do not fit this layout.
+    """
+
+    name: str
+    layout: str
+    needs_nms: bool
+    candidate_axis: int
+    decode: Any
+    decode_numpy: Callable[[npt.NDArray[np.float32]], Candidates]
+    class_count: Callable[[tuple[int, int]], int | None]

@@ -1,0 +1,45 @@
+"""`[N, 4 + classes, A]`: Ultralytics v3u, v5u, v8, v9, 11, 12, and the one-to-many heads of v10 and 26."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from onnxscript import FLOAT, script
+from onnxscript import opset18 as op
+
+from sightline.boxes import xywh_to_xyxy
+
+from ._head import Candidates, Head
+
+
+@script(default_opset=op)
+def _decode(raw: FLOAT["N", "C", "A"]):  # type: ignore[no-untyped-def]  # noqa: ANN202, F821
+    boxes_xywh = op.Transpose(raw[:, :4, :], perm=[0, 2, 1])
+    centre = boxes_xywh[:, :, 0:2]
+    half = boxes_xywh[:, :, 2:4] * op.Constant(value_float=0.5)
+    boxes = op.Concat(centre - half, centre + half, axis=-1)
+    by_class = raw[:, 4:, :]
+    scores = op.ReduceMax(by_class, op.Constant(value_ints=[1]), keepdims=0)
+    classes = op.ArgMax(by_class, axis=1, keepdims=0)
+    return boxes, scores, classes
+
+
+def _decode_numpy(raw: npt.NDArray[np.float32]) -> Candidates:
+    by_anchor = raw.T
+    return Candidates(xywh_to_xyxy(by_anchor[:, :4]), by_anchor[:, 4:].max(axis=1), by_anchor[:, 4:].argmax(axis=1))
+
+
+def _class_count(dims: tuple[int, int]) -> int | None:
+    channels, anchors = dims
+    return channels - 4 if 4 < channels < anchors else None
+
+
+ANCHORS_LAST = Head(
+    name="anchors_last",
+    layout="[N, 4 + classes, A]: centre x, centre y, width, height in pixels, then a score per class (Ultralytics v8)",
+    needs_nms=True,
+    candidate_axis=1,
+    decode=_decode,
+    decode_numpy=_decode_numpy,
+    class_count=_class_count,
+)

@@ -1,0 +1,154 @@
+"""Writes a detector's three models into a Triton model repository, all of them or none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import text_format
+
+from sightline import contract
+from sightline.detector_info import DetectorInfo
+from sightline.errors import ExportError
+
+from .config import (
+    WARMUP_JPEG,
+    WARMUP_SHAPE,
+    ensemble_config,
+    letterbox_config,
+    network_config,
+    parse,
+    render,
+)
+from .letterbox import render_dali
+from .pictures import warmup_jpeg, warmup_shape
+from .transaction import FolderTransaction, size_on_disk
+
+CONFIG_FILE = "config.pbtxt"
+_PLACEHOLDER = ".gitkeep"
+"""Holds the ensemble's version folder, which has no file of its own and which Triton wants, in git."""
+
+
+@dataclass(frozen=True)
+class InstalledDetector:
+    """What stands in the repository.
+
+    Attributes:
+        ensemble: folder of the model that clients ask for.
+        network: folder of its network.
+        letterbox: folder of its preprocessing.
+        letterbox_written: False where a letterbox of the same content stood there already.
+    """
+
+    ensemble: Path
+    network: Path
+    letterbox: Path
+    letterbox_written: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all files of the three."""
+        return size_on_disk((self.ensemble, self.network, self.letterbox))
+
+
+def install_detector(
+    repository: Path, name: str, model: bytes, info: DetectorInfo, *, max_pixels: int = contract.DEFAULT_MAX_PIXELS
+) -> InstalledDetector:
+    """Write `letterbox_SIZE`, `NAME_net` and `NAME`; whatever goes wrong, what stood there stays as it was.
+
+    A letterbox of other content is replaced, also for the other detectors of that input size.
+
+    Args:
+        repository: folder of models; made if it is missing.
+        name: the detector's name.
+        model: its ONNX graph.
+        info: what it tells about itself.
+        max_pixels: largest width x height that its letterbox decodes.
+
+    Raises:
+        InvalidOptionError: the name is not allowed.
+        ExportError: something else stands at that name, or the folder cannot be written.
+    """
+    contract.check_model_name(name)
+    letterbox = contract.letterbox_name(info.image_size)
+    network = contract.network_name(name)
+    try:
+        repository.mkdir(parents=True, exist_ok=True)
+        for part in (name, network, letterbox):
+            _check_ours(repository / part)
+        files = _letterbox_files(info.image_size, max_pixels)
+        fresh = not _holds(repository / letterbox, files)
+        with FolderTransaction(repository) as transaction:
+            # What others depend on goes first.
+            if fresh:
+                _write(transaction.new(letterbox), files)
+            _write(transaction.new(network), _network_files(name, info, model))
+            _write(transaction.new(name), _ensemble_files(name, info))
+    except OSError as error:
+        raise ExportError(
+            f"cannot write into the model repository {repository}: {error}; nothing was changed. "
+            "Choose another folder with --repository"
+        ) from error
+    return InstalledDetector(repository / name, repository / network, repository / letterbox, fresh)
+
+
+def _letterbox_files(image_size: int, max_pixels: int) -> dict[str, bytes]:
+    jpeg = warmup_jpeg()
+    config = letterbox_config(image_size=image_size, max_pixels=max_pixels, warmup_jpeg_bytes=len(jpeg))
+    return {
+        CONFIG_FILE: render(config).encode(),
+        f"{contract.MODEL_VERSION}/{contract.DALI_FILE}": render_dali(image_size).encode(),
+        f"{contract.WARMUP_FOLDER}/{WARMUP_JPEG}": jpeg,
+    }
+
+
+def _network_files(name: str, info: DetectorInfo, model: bytes) -> dict[str, bytes]:
+    return {
+        CONFIG_FILE: render(network_config(detector=name, info=info)).encode(),
+        f"{contract.MODEL_VERSION}/{contract.ONNX_FILE}": model,
+        f"{contract.WARMUP_FOLDER}/{WARMUP_SHAPE}": warmup_shape(),
+    }
+
+
+def _ensemble_files(name: str, info: DetectorInfo) -> dict[str, bytes]:
+    return {
+        CONFIG_FILE: render(ensemble_config(detector=name, info=info)).encode(),
+        f"{contract.MODEL_VERSION}/{_PLACEHOLDER}": b"",
+    }
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+
+
+def _holds(folder: Path, files: dict[str, bytes]) -> bool:
+    """Whether the folder has these files with this content; bytecode that Python left beside them does not count."""
+    there = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    return there == set(files) and all((folder / name).read_bytes() == content for name, content in files.items())
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse to replace what no export wrote.
+
+    Raises:
+        ExportError: a file, or a folder without a configuration of ours.
+    """
+    if not folder.exists() and not folder.is_symlink():
+        return
+    config = folder / CONFIG_FILE
+    try:
+        ours = any(name.startswith(contract.PARAMETER_PREFIX) for name in parse(config.read_text()).parameters)
+    except (OSError, UnicodeDecodeError, text_format.ParseError):
+        ours = False
+    if not ours:
+        raise ExportError(
+            f"{folder} was not written by `sightline export` and is left alone; choose another name with --name, or "
+            "move it away"
+        )

@@ -1,0 +1,175 @@
+"""Runs what was made, and compares it with what it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from sightline.contract import (
+    DEFAULT_SCORE_THRESHOLD,
+    NUM_DETECTIONS,
+    PADDING_CLASS,
+    SCORE_FLOOR,
+    detection_outputs,
+    network_inputs,
+)
+from sightline.detector_info import DetectorInfo
+from sightline.errors import VerificationError
+
+from .heads import HEADS, Head
+from .pictures import Picture, fit
+from .raw import RawNetwork
+from .reference import Found, detect
+from .session import Session
+
+_BOX_TOLERANCE_PIXELS = 0.1
+_SCORE_TOLERANCE = 1e-4
+_LEAST_AGREEMENT = 0.99
+"""Two boxes whose IoU is the threshold to the last bit may fall on either side, and take others with them."""
+_THRESHOLDS = (SCORE_FLOOR, DEFAULT_SCORE_THRESHOLD, float("nan"), 2.0)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was compared.
+
+    Attributes:
+        pictures: how many.
+        reference_detections: detections in them, according to the raw network and plain numpy.
+        matched: how many of them the served graph gives as well.
+    """
+
+    pictures: int
+    reference_detections: int
+    matched: int
+
+
+def probe(raw: RawNetwork, pictures: Sequence[Picture]) -> list[npt.NDArray[np.float32]]:
+    """The raw network's output for each picture, letterboxed, without the batch axis; float32.
+
+    Raises:
+        VerificationError: it does not run, or its outputs have the right shape but another meaning.
+    """
+    session = Session(raw.model)
+    outputs = []
+    for picture in pictures:
+        fitted = fit(picture, raw.image_size)
+        output = session.run([fitted.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)])[0]
+        outputs.append(np.asarray(output[0], dtype=np.float32))
+        check_raw_values(outputs[-1], raw.head)
+    return outputs
+
+
+def verify(
+    served: onnx.ModelProto,
+    info: DetectorInfo,
+    pictures: Sequence[Picture],
+    raw_outputs: Sequence[npt.NDArray[np.float32]],
+) -> Verification:
+    """Run the served graph on a batch of all pictures and on one alone, and compare with the raw outputs.
+
+    Args:
+        served: the composed graph.
+        info: the numbers that are fixed in it.
+        pictures: uint8 (height, width, 3), of any sizes.
+        raw_outputs: what `probe` gave for them.
+
+    Raises:
+        VerificationError: outputs have wrong shapes or values, or other detections than the reference.
+    """
+    session = Session(served)
+    thresholds = [_THRESHOLDS[i % len(_THRESHOLDS)] for i in range(len(pictures))]
+    together = _run(session, info, pictures, thresholds)
+    alone = _run(session, info, pictures[:1], thresholds[:1])
+    counts = []
+    for name, outputs in (("a batch", together), ("one picture", alone)):
+        for i, came in enumerate(outputs):
+            wanted = _reference(raw_outputs[i], info, pictures[i], thresholds[i])
+            counts.append((len(wanted.scores), _matched(came, wanted, where=f"picture {i} of {name}")))
+    return Verification(len(pictures), sum(count for count, _ in counts), sum(matched for _, matched in counts))
+
+
+def check_raw_values(raw: npt.NDArray[np.float32], head: Head) -> None:
+    """Refuse outputs that have the right shape but another meaning.
+
+    Raises:
+        VerificationError: numbers are missing, scores are no probabilities, or boxes are not in pixels.
+    """
+    if not np.isfinite(raw).all():
+        raise VerificationError("the network's output holds NaN or infinity for an ordinary picture")
+    candidates = head.decode_numpy(raw)
+    lowest, highest = float(candidates.scores.min()), float(candidates.scores.max())
+    if lowest < -1e-3 or highest > 1 + 1e-3:
+        raise VerificationError(
+            f"scores lie from {lowest:.3g} to {highest:.3g}, not from 0 to 1: this output holds logits, or has another "
+            f"layout than {head.name} ({head.layout}); export it with its sigmoid, or choose with --head"
+        )
+    if np.abs(candidates.boxes_xyxy).max() <= 2:
+        raise VerificationError(
+            "box coordinates are at most 2: they are fractions, where pixels of the input are needed"
+        )
+
+
+def _reference(raw: npt.NDArray[np.float32], info: DetectorInfo, picture: Picture, threshold: float) -> Found:
+    return detect(
+        raw,
+        HEADS[info.head],
+        image_size_hw=(picture.shape[0], picture.shape[1]),
+        input_size=info.image_size,
+        score_threshold=threshold,
+        iou_threshold=info.iou_threshold,
+        max_detections=info.max_detections,
+    )
+
+
+def _run(session: Session, info: DetectorInfo, pictures: Sequence[Picture], thresholds: Sequence[float]) -> list[Found]:
+    """What the served graph finds in each picture; its outputs are checked for shape and sanity."""
+    values = (
+        np.stack([fit(picture, info.image_size) for picture in pictures]),
+        np.array([picture.shape for picture in pictures], dtype=np.int64),
+        np.array(thresholds, dtype=np.float32)[:, None],
+    )
+    inputs = {spec.name: value for spec, value in zip(network_inputs(info.image_size), values, strict=True)}
+    outputs = session.run_named(inputs)
+    for spec in detection_outputs(info.max_detections):
+        output = outputs[spec.name]
+        wanted = (len(pictures), *spec.dims)
+        if output.shape != wanted or output.dtype != spec.dtype:
+            raise VerificationError(f"{spec.name} is {output.dtype} {output.shape}, not {spec.dtype} {wanted}")
+        if not np.isfinite(output).all():
+            raise VerificationError(f"{spec.name} holds NaN or infinity")
+    return [_image(outputs, index) for index in range(len(pictures))]
+
+
+def _image(outputs: dict[str, npt.NDArray[Any]], index: int) -> Found:
+    count = int(outputs[NUM_DETECTIONS.name][index, 0])
+    boxes, scores, classes = (outputs[name][index] for name in ("boxes", "scores", "classes"))
+    if (scores[count:] != 0).any() or (classes[count:] != PADDING_CLASS).any() or (boxes[count:] != 0).any():
+        raise VerificationError("slots beyond num_detections are not empty")
+    return Found(boxes[:count], scores[:count], classes[:count])
+
+
+def _matched(came: Found, wanted: Found, *, where: str) -> int:
+    """How many of the wanted detections came.
+
+    Raises:
+        VerificationError: too few, or too many others.
+    """
+    free = list(range(len(came.scores)))
+    for box, score, class_id in zip(wanted.boxes_xyxy, wanted.scores, wanted.class_ids, strict=True):
+        same = (i for i in free if came.class_ids[i] == class_id and abs(came.scores[i] - score) <= _SCORE_TOLERANCE)
+        near = (i for i in same if np.abs(came.boxes_xyxy[i] - box).max() <= _BOX_TOLERANCE_PIXELS)
+        if (partner := next(near, None)) is not None:
+            free.remove(partner)
+    matched = len(came.scores) - len(free)
+    if matched < _LEAST_AGREEMENT * max(len(wanted.scores), len(came.scores)):
+        raise VerificationError(
+            f"{where}: the served graph gives {len(came.scores)} detections, the raw network with plain NMS gives "
+            f"{len(wanted.scores)}, and {matched} are the same"
+        )
+    return matched
