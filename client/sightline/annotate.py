@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,11 +30,9 @@ def require_annotators() -> None:
     Raises:
         MissingDependencyError: the `annotate` extra is not installed.
     """
-    try:
-        import cv2  # noqa: F401
-        import supervision  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError("drawing pictures needs: pip install 'sightline[annotate]'") from error
+    # Found, not imported: that takes seconds, and may as well happen while the first images are detected.
+    if importlib.util.find_spec("cv2") is None or importlib.util.find_spec("supervision") is None:
+        raise MissingDependencyError("drawing pictures needs: pip install 'sightline[annotate]'")
 
 
 def decode_upright(encoded: bytes) -> Picture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import uuid
@@ -57,6 +58,7 @@ class AppendFile:
             OutputError: it cannot be made.
         """
         self.path = path
+        self._size = 0
         make_folder(path.parent)
         try:
             # Without a buffer every piece is one write to the system; nothing is lost when the program ends.
@@ -71,14 +73,15 @@ class AppendFile:
             OutputError: it could not be written; the file is as before.
         """
         rest = memoryview(piece)
-        start = self._file.tell()
         try:
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]
         except OSError as error:
-            self._file.seek(start)
-            self._file.truncate()
+            with contextlib.suppress(OSError):  # a device or a pipe has nothing to take back
+                self._file.seek(self._size)
+                self._file.truncate()
             raise OutputError(f"cannot write {self.path}: {reason_of(error)}") from error
+        self._size += len(piece)
 
     def close(self) -> None:
         """Close the file."""
@@ -112,7 +115,8 @@ def write_whole(path: Path, data: bytes) -> None:
             part.write_bytes(data)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # most likely it could not be made at all
+            part.unlink()
         raise OutputError(f"cannot write {path}: {reason_of(error)}") from error
 
 
