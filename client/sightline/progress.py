@@ -57,6 +57,12 @@ class RunProgress:
         self._stop_counting.set()
         self._progress.stop()
 
+    @property
+    def total(self) -> int | None:
+        """How many images there are; None while, or if, that is not known."""
+        total = self._progress.tasks[0].total
+        return None if total is None else int(total)
+
     def advance(self, row: Row) -> None:
         """One more image has its result or its error."""
         if row.error is not None:
