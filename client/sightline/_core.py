@@ -1,0 +1,136 @@
+"""What the blocking and the asyncio client have in common."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+
+from sightline._channel import Channel
+from sightline._chunks import ChunkBuilder
+from sightline._courier import Courier
+from sightline._model import ServedDetector, read_detector
+from sightline._options import ClientOptions
+from sightline._stream import Stream
+from sightline._worker import Worker
+from sightline.contract import check_fraction
+from sightline.detections import Detections
+from sightline.errors import ClientStateError, InvalidOptionError
+from sightline.images import Image
+
+
+class Core:
+    """Opens streams to one detector, and closes them.
+
+    Args:
+        url: `HOST:PORT` of Triton's gRPC service.
+        model: the detector's name.
+        options: how to talk to it.
+
+    Raises:
+        InvalidOptionError: the URL or the name is not possible.
+    """
+
+    def __init__(self, url: str, *, model: str, options: ClientOptions) -> None:
+        if not model:
+            raise InvalidOptionError("model is empty; `sightline models` lists what is served")
+        self.options = options
+        self._url = url
+        self._model = model
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._asking = threading.Lock()
+        self._closed = False
+        self._channel = Channel(url)
+        self._detector: ServedDetector | None = None
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self._single: Courier | None = None
+
+    def detector(self) -> ServedDetector:
+        """The detector's own description, asked for once.
+
+        Raises:
+            ClientStateError: closed, or in a forked process.
+            ContractMismatchError: the model is not a Sightline detector.
+            ServerError: no answer, or no such model.
+        """
+        self.check_usable()
+        with self._asking:
+            if self._detector is None:
+                config = self._channel.model_config(self._model, timeout_seconds=self.options.timeout_seconds)
+                self._detector = read_detector(config)
+            return self._detector
+
+    def detect(self, image: Image, *, score_threshold: float | None) -> Detections:
+        """Find objects in one image, in the calling thread."""
+        threshold = self.checked_threshold(score_threshold)
+        builder = ChunkBuilder(size=1, max_bytes=1)
+        builder.add(image)
+        info = self.detector().info
+        worker = Worker(self._single_courier(), info=info, options=self.options, score_threshold=threshold)
+        return worker.run(builder.take())[0].unwrap()
+
+    def open_stream(self, *, score_threshold: float) -> Stream:
+        """A new stream, with a connection of its own."""
+        info = self.detector().info
+        with self._lock:
+            courier = self._new_courier()
+            stream = Stream(courier, info=info, options=self.options, score_threshold=score_threshold)
+            self._streams.add(stream)
+        return stream
+
+    def chunk_builder(self, batch_size: int) -> ChunkBuilder:
+        """Chunks as large as both caller and server want them."""
+        size = min(batch_size, self.detector().max_batch_size)
+        return ChunkBuilder(size=size, max_bytes=self.options.batch_bytes)
+
+    def checked_threshold(self, score_threshold: float | None) -> float:
+        """The threshold of a call, or the client's own.
+
+        Raises:
+            InvalidOptionError: not from 0 to 1.
+        """
+        if score_threshold is None:
+            return self.options.score_threshold
+        return check_fraction("score_threshold", score_threshold)
+
+    def check_usable(self) -> None:
+        """Do nothing if the client can be used.
+
+        Raises:
+            ClientStateError: it is closed, or this is a forked process.
+        """
+        if os.getpid() != self._pid:
+            raise ClientStateError("this client was made before the process forked: make a new one in the child")
+        if self._closed:
+            raise ClientStateError("the client is closed: make a new one")
+
+    def close_stream(self, stream: Stream) -> None:
+        """End a stream; in a forked child, where its threads and connection are not, leave it alone."""
+        if os.getpid() == self._pid:
+            stream.close()
+
+    def close(self) -> None:
+        """End every stream and connection; does nothing the second time, nor in a forked child."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            streams, single = list(self._streams), self._single
+        for stream in streams:
+            stream.close()
+        if single is not None:
+            single.close()
+        self._channel.close()
+
+    def _single_courier(self) -> Courier:
+        with self._lock:
+            if self._single is None:
+                self._single = self._new_courier()
+            return self._single
+
+    def _new_courier(self) -> Courier:
+        self.check_usable()
+        return Courier(self._url, model=self._model, options=self.options)

@@ -1,0 +1,71 @@
+"""Options of the clients."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sightline.contract import DEFAULT_MAX_PIXELS, DEFAULT_SCORE_THRESHOLD, check_fraction
+from sightline.errors import InvalidOptionError
+from sightline.images import DEFAULT_MAX_IMAGE_BYTES
+
+TransportKind = Literal["unary", "stream"]
+TRANSPORT_KINDS: tuple[TransportKind, ...] = get_args(TransportKind)
+
+DEFAULT_TIMEOUT_SECONDS = 60.0
+DEFAULT_RECONNECT_SECONDS = 30.0
+DEFAULT_BATCH_SIZE = 8
+DEFAULT_BATCH_BYTES = 32 * 1024 * 1024
+DEFAULT_IN_FLIGHT = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientOptions:
+    """How a client talks to the server.
+
+    Attributes:
+        score_threshold: lowest score of a detection, 0 to 1, where a call does not say otherwise.
+        timeout_seconds: longest wait for the answer to one request, more than 0.
+        reconnect_seconds: how long a broken connection is tried again before images get `ServerUnavailableError`; 0 or
+            more.
+        transport: `"unary"` makes one call per request, `"stream"` sends all requests through one long call.
+        in_flight: requests on their way at the same time, at least 1.
+        batch_bytes: bytes in one request, unless a single image has more.
+        max_pixels: largest width x height that is sent.
+        max_image_bytes: largest file that is sent.
+
+    Raises:
+        InvalidOptionError: a value is out of range.
+    """
+
+    score_threshold: float = DEFAULT_SCORE_THRESHOLD
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    reconnect_seconds: float = DEFAULT_RECONNECT_SECONDS
+    transport: TransportKind = "unary"
+    in_flight: int = DEFAULT_IN_FLIGHT
+    batch_bytes: int = DEFAULT_BATCH_BYTES
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_image_bytes: int = DEFAULT_MAX_IMAGE_BYTES
+
+    def __post_init__(self) -> None:
+        check_fraction("score_threshold", self.score_threshold)
+        if not (self.timeout_seconds > 0 and math.isfinite(self.timeout_seconds)):
+            raise InvalidOptionError(f"timeout_seconds is {self.timeout_seconds}; it must be more than 0, and finite")
+        if not (self.reconnect_seconds >= 0 and math.isfinite(self.reconnect_seconds)):
+            raise InvalidOptionError(f"reconnect_seconds is {self.reconnect_seconds}; it must be 0 or more, and finite")
+        if self.transport not in TRANSPORT_KINDS:
+            raise InvalidOptionError(f"transport {self.transport!r} is not one of {', '.join(TRANSPORT_KINDS)}")
+        for name in ("in_flight", "batch_bytes", "max_pixels", "max_image_bytes"):
+            check_count(name, getattr(self, name))
+
+
+def check_count(name: str, value: int) -> int:
+    """`value` itself if it is a whole number of at least 1.
+
+    Raises:
+        InvalidOptionError: it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidOptionError(f"{name} is {value!r}; it must be a whole number of at least 1")
+    return value

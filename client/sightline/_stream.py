@@ -1,0 +1,46 @@
+"""A bounded number of chunks on their way at once, each with a future for its results."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from sightline._chunks import Chunk
+from sightline._courier import Courier
+from sightline._options import ClientOptions
+from sightline._worker import Worker
+from sightline.detections import Result
+from sightline.detector_info import DetectorInfo
+
+# Threads beyond those that wait for the server, so that files are read meanwhile.
+_READERS = 2
+
+
+class Stream:
+    """The common core of both faces: they put chunks in, and take results from the futures in the same order.
+
+    Args:
+        courier: a connection that is this stream's own, closed with it.
+        info: what the detector tells about itself.
+        options: how many requests, and how large.
+        score_threshold: lowest score of a detection, 0 to 1.
+
+    Attributes:
+        window: chunks that may be waiting, on their way, or done and not yet taken.
+    """
+
+    def __init__(self, courier: Courier, *, info: DetectorInfo, options: ClientOptions, score_threshold: float) -> None:
+        self._courier = courier
+        self._worker = Worker(courier, info=info, options=options, score_threshold=score_threshold)
+        threads = options.in_flight + _READERS
+        # Twice the threads: they go on while the oldest chunk, whose results are due first, takes its time.
+        self.window = 2 * threads
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sightline")
+
+    def submit(self, chunk: Chunk) -> Future[list[Result]]:
+        """Begin work on a chunk."""
+        return self._threads.submit(self._worker.run, chunk)
+
+    def close(self) -> None:
+        """Cancel everything and wait for the threads to end; futures that are not done get a `ClientStateError`."""
+        self._courier.close()
+        self._threads.shutdown(wait=True)

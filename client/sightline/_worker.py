@@ -1,0 +1,120 @@
+"""Turns some images into their results: read, check, send, and find out whose fault a failure is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from sightline import _wire
+from sightline._chunks import Chunk
+from sightline._courier import Courier
+from sightline._gate import Gate
+from sightline._loading import Checked, load
+from sightline._options import ClientOptions
+from sightline._translate import SuspectImageError
+from sightline.detections import Result
+from sightline.detector_info import DetectorInfo
+from sightline.errors import (
+    ClientStateError,
+    CorruptImageError,
+    ImageError,
+    InferenceError,
+    SightlineError,
+)
+
+# Alone in its request and alone on its way from this client, an image can still be failed by another client's.
+_TRIALS_ALONE = 3
+
+
+class Worker:
+    """Does the work of one stream, in whatever thread calls it.
+
+    Args:
+        courier: how requests travel.
+        info: what the detector tells about itself.
+        options: limits.
+        score_threshold: lowest score of a detection, 0 to 1.
+    """
+
+    def __init__(self, courier: Courier, *, info: DetectorInfo, options: ClientOptions, score_threshold: float) -> None:
+        self._courier = courier
+        self._info = info
+        self._options = options
+        self._score_threshold = score_threshold
+        self._gate = Gate(options.in_flight)
+
+    def run(self, images: Chunk) -> list[Result]:
+        """One result per image, in the same order; in as few requests as the byte budget allows.
+
+        Raises:
+            ClientStateError: the client was closed meanwhile.
+        """
+        results: list[Result] = []
+        batch: list[Checked | Result] = []
+        longest = count = 0
+        for image in images:
+            self._courier.check_open()
+            loaded = load(image, self._options)
+            if isinstance(loaded, Checked):
+                # Every image takes as much room as the longest of its request.
+                longest, count = max(longest, len(loaded.data)), count + 1
+                if count > 1 and longest * count > self._options.batch_bytes:
+                    results += self._settle(batch)
+                    batch, longest, count = [], len(loaded.data), 1
+            batch.append(loaded)
+        return results + self._settle(batch)
+
+    def _settle(self, batch: Sequence[Checked | Result]) -> list[Result]:
+        """Send what can be sent, and put the answers where they belong."""
+        checked = [image for image in batch if isinstance(image, Checked)]
+        answers = iter(self._answer(checked)) if checked else iter(())
+        return [image if isinstance(image, Result) else next(answers) for image in batch]
+
+    def _answer(self, images: Sequence[Checked]) -> list[Result]:
+        outcome = self._try(images, self._gate.together())
+        if not isinstance(outcome, ImageError | InferenceError):
+            return self._as_results(images, outcome)
+        blamed = not isinstance(outcome, SuspectImageError | InferenceError)
+        if blamed and len(images) == 1:
+            return self._as_results(images, outcome)
+        # A server that says whose fault it was has spared all other requests. With any other, only an image that was
+        # alone on its way can be blamed.
+        answer_one = self._answer_one if blamed else self._answer_alone
+        return [answer_one(image) for image in images]
+
+    def _answer_one(self, image: Checked) -> Result:
+        return self._answer([image])[0]
+
+    def _answer_alone(self, image: Checked) -> Result:
+        for _ in range(_TRIALS_ALONE):
+            outcome = self._try([image], self._gate.alone())
+            if not isinstance(outcome, SuspectImageError):
+                return self._as_results([image], outcome)[0]
+        return Result(image.source, error=CorruptImageError(str(outcome)))
+
+    def _try(self, images: Sequence[Checked], inside: AbstractContextManager[None]) -> list[Result] | SightlineError:
+        try:
+            with inside:
+                return self._ask(images)
+        except ClientStateError:
+            raise
+        except SightlineError as error:
+            return error
+
+    def _as_results(self, images: Sequence[Checked], outcome: list[Result] | SightlineError) -> list[Result]:
+        if isinstance(outcome, SightlineError):
+            return [Result(image.source, error=outcome) for image in images]
+        return outcome
+
+    def _ask(self, images: Sequence[Checked]) -> list[Result]:
+        begun = time.perf_counter()
+        payloads = [image.data for image in images]
+        response = self._courier.deliver(payloads, score_threshold=self._score_threshold)
+        milliseconds = 1000 * (time.perf_counter() - begun)
+        sizes_hw = [image.size_hw for image in images]
+        found = _wire.decode_response(response, info=self._info, sizes_hw=sizes_hw)
+        return [
+            Result(image.source, detections=detections, milliseconds=milliseconds)
+            for image, detections in zip(images, found, strict=True)
+        ]
