@@ -20,7 +20,6 @@ HEAVY = (
     "supervision",
     "tritonclient",
     "grpc",
-    "numpy",
 )
 
 

@@ -108,6 +108,7 @@ def test_elsewhere_the_server_says_in_one_line_what_it_needs() -> None:
     for machine in (MACBOOK, WINDOWS_PC, GRAVITON):
         assert list(lacks(machine, EMBEDDED)) == ["Linux on x86-64"]
         assert check(machine, "system").status == "info"
+        assert "[server]" not in {check.name for check in judge(machine).checks}
 
 
 @pytest.mark.parametrize("version", [None, (2, 31)], ids=["musl", "old"])

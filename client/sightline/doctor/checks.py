@@ -186,6 +186,8 @@ def _packages(machine: Machine) -> Iterable[Check]:
     if own is None:
         yield Check(DISTRIBUTION, "warn", "runs from source; it is not installed", needs.INSTALL_COMMAND)
     for extra in sorted(machine.extras, key=lambda name: (name != CORE, name)):
+        if extra == needs.SERVER_EXTRA and not machine.can_embed:
+            continue  # it installs nothing there
         missing = machine.missing(extra)
         versions = [f"{name} {machine.packages[name]}" for name in machine.extras[extra] if name not in missing]
         if extra == CORE:

@@ -11,6 +11,8 @@ PYTHONS = ((3, 10), (3, 13))
 CUDA = (13, 0)
 """CUDA of NVIDIA's current containers; it wants driver 580 or newer."""
 CORES = 2
+SERVER_EXTRA = "server"
+EXPORT_EXTRA = "export"
 MEMORY_BYTES = 2_000_000_000
 SHARED_MEMORY_BYTES = 256_000_000
 """Python-based backends hand pictures over through /dev/shm; Docker gives containers 64 MB of it."""

@@ -68,12 +68,12 @@ def _embedded(machine: Machine) -> Iterator[Lack]:
         yield Lack("glibc {}.{} or newer".format(*needs.GLIBC), needs.NEWER_GLIBC)
     if machine.libpython is None:
         yield Lack("this Python's shared library", needs.libpython_command(machine))
-    yield from _packages(machine, "server")
+    yield from _packages(machine, needs.SERVER_EXTRA)
 
 
 def _export(machine: Machine) -> Iterator[Lack]:
     yield from _client(machine)
-    yield from _packages(machine, "export")
+    yield from _packages(machine, needs.EXPORT_EXTRA)
 
 
 def _docker_gpu(machine: Machine) -> Iterator[Lack]:
