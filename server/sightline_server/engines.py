@@ -1,0 +1,155 @@
+"""What computes an ONNX graph on the CPU: OpenVINO or ONNX Runtime, behind one interface."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.contract import Precision
+from sightline.errors import LaunchError, MissingDependencyError
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+
+
+class EngineError(Exception):
+    """An engine failed on these inputs; the message is its own, on one line."""
+
+
+class Engine(Protocol):
+    """One loaded graph, for one thread at a time.
+
+    Attributes:
+        name: `openvino` or `onnxruntime`.
+        version: of that package.
+        precision: arithmetic that it uses.
+        inputs: names of the graph's inputs.
+        outputs: names of its outputs.
+    """
+
+    name: str
+    version: str
+    precision: Precision
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+
+    def run(self, inputs: Mapping[str, Array]) -> Arrays:
+        """Compute every output, by name; the arrays stay valid until the next call.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        ...
+
+
+class OnnxRuntimeEngine:
+    """ONNX Runtime on the CPU, in fp32.
+
+    Args:
+        file: the graph.
+        threads: threads that share the work of one run.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed.
+        LaunchError: it cannot load the file.
+    """
+
+    name = "onnxruntime"
+    precision: Precision = "fp32"
+
+    def __init__(self, file: Path, *, threads: int) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"onnxruntime cannot be imported ({error}): pip install onnxruntime"
+            ) from error
+        self.version: str = onnxruntime.__version__
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Threads that wait by spinning would take the core from the other instances and from the decoder.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 4  # errors come as exceptions
+        with _readable_errors(LaunchError, f"ONNX Runtime cannot load {file}"):
+            self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        self.inputs: Sequence[str] = [tensor.name for tensor in self._session.get_inputs()]
+        self.outputs: Sequence[str] = [tensor.name for tensor in self._session.get_outputs()]
+
+    def run(self, inputs: Mapping[str, Array]) -> Arrays:
+        """Compute every output."""
+        with _readable_errors(EngineError, "ONNX Runtime failed"):
+            values = self._session.run(self.outputs, dict(inputs))
+        return dict(zip(self.outputs, values, strict=True))
+
+
+class OpenVinoEngine:
+    """OpenVINO on the CPU.
+
+    Args:
+        file: the graph.
+        precision: arithmetic to use; see `openvino_precisions`.
+        threads: threads that share the work of one run.
+
+    Raises:
+        MissingDependencyError: openvino is not installed.
+        LaunchError: it cannot load the file.
+    """
+
+    name = "openvino"
+
+    def __init__(self, file: Path, *, precision: Precision, threads: int) -> None:
+        openvino = _import_openvino()
+        self.version: str = openvino.__version__.partition("-")[0]
+        self.precision = precision
+        options = {
+            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": threads,
+            # Each instance is a process that knows nothing of the others: pinned, they would share the same core.
+            "ENABLE_CPU_PINNING": False,
+        }
+        with _readable_errors(LaunchError, f"OpenVINO cannot load {file}"):
+            compiled = openvino.Core().compile_model(str(file), "CPU", options)
+        self._request = compiled.create_infer_request()
+        self.inputs: Sequence[str] = [tensor.get_any_name() for tensor in compiled.inputs]
+        self.outputs: Sequence[str] = [tensor.get_any_name() for tensor in compiled.outputs]
+
+    def run(self, inputs: Mapping[str, Array]) -> Arrays:
+        """Compute every output."""
+        with _readable_errors(EngineError, "OpenVINO failed"):
+            values = self._request.infer(dict(inputs), share_inputs=True, share_outputs=True)
+        return {name: np.asarray(values[index]) for index, name in enumerate(self.outputs)}
+
+
+def openvino_precisions() -> tuple[Precision, ...]:
+    """What this CPU computes in itself, rather than by converting back and forth.
+
+    Raises:
+        MissingDependencyError: openvino is not installed.
+    """
+    capabilities = _import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("fp32", "bf16") if "BF16" in capabilities else ("fp32",)
+
+
+def _import_openvino() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingDependencyError(f"openvino cannot be imported ({error}): pip install openvino") from error
+    return openvino
+
+
+@contextlib.contextmanager
+def _readable_errors(kind: type[Exception], what: str) -> Iterator[None]:
+    """Both engines raise RuntimeError and a dozen kinds of their own, which share only `Exception`."""
+    try:
+        yield
+    except Exception as error:
+        raise kind(f"{what}: {' '.join(str(error).split())}") from error

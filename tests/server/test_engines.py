@@ -1,0 +1,146 @@
+"""The engines by themselves, and the choice between them, without Triton."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from google.protobuf import json_format
+from tests.server import tiny_detector
+
+from sightline.contract import ONNX_FILE
+from sightline.errors import LaunchError
+from sightline_export.config import parse
+from sightline_server.engine_choice import choose_precision, open_engine
+from sightline_server.engines import Arrays, Engine, EngineError, OnnxRuntimeEngine, OpenVinoEngine
+from sightline_server.samples import sample_inputs
+from sightline_server.smoke_test import disagreement, try_openvino
+
+
+def served_config(folder: Path) -> dict[str, Any]:
+    """The model's configuration as Triton hands it to a backend."""
+    text = (folder / "config.pbtxt").read_text()
+    config: dict[str, Any] = json.loads(json_format.MessageToJson(parse(text), preserving_proto_field_name=True))
+    return config
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """The tiny detector's network, in a repository."""
+    return tmp_path / tiny_detector.write_network(tmp_path, "tiny", tiny_detector.graph())
+
+
+@pytest.fixture(params=["onnxruntime", "openvino"])
+def engine(request: pytest.FixtureRequest, tiny: Path) -> Engine:
+    file = tiny / "1" / ONNX_FILE
+    if request.param == "openvino":
+        return OpenVinoEngine(file, precision="fp32", threads=1)
+    return OnnxRuntimeEngine(file, threads=1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_engines_compute_the_graph(engine: Engine, count: int) -> None:
+    given = tiny_detector.inputs(count)
+    received = engine.run(given)
+    for name, value in tiny_detector.expected(**_positional(given)).items():
+        assert received[name].dtype == value.dtype
+        np.testing.assert_allclose(received[name], value, atol=1e-5)
+
+
+def test_engines_say_what_they_were_given(engine: Engine) -> None:
+    with pytest.raises(EngineError, match=r"(ONNX Runtime|OpenVINO) failed: .*"):
+        engine.run(tiny_detector.inputs(1) | {"images": np.zeros((1, 32, 32, 3), np.uint8)})
+    engine.run(tiny_detector.inputs(1))
+
+
+@pytest.mark.parametrize(
+    "kind", [OnnxRuntimeEngine, lambda file, threads: OpenVinoEngine(file, precision="fp32", threads=threads)]
+)
+def test_a_broken_file_is_a_readable_error(tmp_path: Path, kind: Any) -> None:
+    broken = tmp_path / ONNX_FILE
+    broken.write_bytes(b"not a graph")
+    with pytest.raises(LaunchError, match=f"cannot load {broken}: [^\n]+$"):
+        kind(broken, threads=1)
+
+
+def test_tensors_must_be_those_of_the_configuration(tiny: Path) -> None:
+    config = served_config(tiny)
+    config["output"][1]["name"] = "rectangles"
+    with pytest.raises(LaunchError, match=r"has no output 'rectangles'; it has .*boxes"):
+        open_engine(config, tiny, tiny / "1" / ONNX_FILE)
+    config = served_config(tiny)
+    config["input"][0]["data_type"] = "TYPE_STRING"
+    with pytest.raises(LaunchError, match="'images' is TYPE_STRING"):
+        open_engine(config, tiny, tiny / "1" / ONNX_FILE)
+
+
+def test_openvino_is_taken_where_it_proves_itself(tiny: Path) -> None:
+    engine, info = open_engine(served_config(tiny), tiny, tiny / "1" / ONNX_FILE)
+    assert (engine.name, info.engine, info.precision, info.reason) == ("openvino", "openvino", "fp32", "")
+
+
+def test_onnx_runtime_takes_what_openvino_cannot(tmp_path: Path) -> None:
+    name = tiny_detector.write_network(tmp_path, "odd", tiny_detector.unknown_to_openvino(), precision="bf16")
+    folder = tmp_path / name
+    engine, info = open_engine(served_config(folder), folder, folder / "1" / ONNX_FILE)
+    assert (info.engine, info.precision) == ("onnxruntime", "fp32")
+    assert "OpenVINO cannot load" in info.reason
+    assert "fp32 only" in info.reason
+    given = tiny_detector.inputs(3)
+    np.testing.assert_allclose(
+        engine.run(given)["scores"], tiny_detector.expected(**_positional(given))["scores"], atol=1e-5
+    )
+
+
+def test_the_verdict_is_asked_for_once(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_RUN_FOLDER", str(tmp_path))
+    open_engine(served_config(tiny), tiny, tiny / "1" / ONNX_FILE)
+    (verdict,) = (file for file in tmp_path.glob("smoke-*") if not file.suffix)
+    verdict.write_text("somebody found a crash")
+    _, info = open_engine(served_config(tiny), tiny, tiny / "1" / ONNX_FILE)
+    assert (info.engine, info.reason) == ("onnxruntime", "somebody found a crash")
+
+
+def test_choose_precision() -> None:
+    assert choose_precision("bf16", ("fp32", "bf16")).precision == "bf16"
+    assert choose_precision("bf16", ("fp32",)).precision == "fp32"
+    assert choose_precision("bf16", ("fp32",)).reason == "this CPU has no bf16"
+    assert "not for CPUs" in choose_precision("fp16", ("fp32", "bf16")).reason
+
+
+def test_a_crash_is_told_from_a_failure(tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = served_config(tiny)
+    given = sample_inputs(config, tiny)
+    assert try_openvino(tiny / "1" / ONNX_FILE, given, "fp32") == ""
+    # A program in OpenVINO's place that dies as it does on CPUs that lack an instruction.
+    dying = tmp_path / "dying"
+    dying.mkdir()
+    (dying / "openvino.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
+    monkeypatch.setenv("PYTHONPATH", str(dying))
+    assert try_openvino(tiny / "1" / ONNX_FILE, given, "fp32") == "OpenVINO crashed (SIGILL)"
+    (dying / "openvino.py").write_text("import time; time.sleep(60)")
+    assert "within 1 s" in try_openvino(tiny / "1" / ONNX_FILE, given, "fp32", timeout_seconds=1)
+
+
+def test_samples_are_the_warm_up(tiny: Path) -> None:
+    given = sample_inputs(served_config(tiny), tiny)
+    assert given["images"].shape == (2, 320, 320, 3)
+    assert given["images"].std() > 10
+    assert given["original_shape"].tolist() == [[480, 320, 3]] * 2
+    assert given["score_threshold"].tolist() == [[0.0]] * 2
+
+
+def test_disagreement() -> None:
+    good = {"scores": np.array([[0.9, 0.8, 0.0]], np.float32)}
+    assert disagreement(good, good, 0.01) == ""
+    assert disagreement(good, {"scores": good["scores"][:, ::-1]}, 0.01) == ""
+    assert "not finite" in disagreement(good, {"scores": good["scores"] * np.nan}, 0.01)
+    assert "shape" in disagreement(good, {"scores": good["scores"][:, :2]}, 0.01)
+    assert "differs" in disagreement(good, {"scores": good["scores"] * 0.5}, 0.01)
+
+
+def _positional(given: Arrays) -> dict[str, Any]:
+    return {"images": given["images"], "shapes": given["original_shape"], "thresholds": given["score_threshold"]}
