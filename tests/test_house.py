@@ -57,11 +57,15 @@ def allowed(importer: str, imported: str) -> bool:
     room = importer.partition(".")[0]
     if importer in FOUNDATION:
         return imported in FOUNDATION
-    if importer.startswith("sightline.cli") or room == "sightline_bench":
+    if _is_command(importer) or room == "sightline_bench":
         return True
-    if imported.startswith("sightline.cli"):
+    if _is_command(imported):
         return False
     return imported.partition(".")[0] == room or imported in FOUNDATION
+
+
+def _is_command(module: str) -> bool:
+    return f"{module}.".startswith("sightline.cli.")
 
 
 @pytest.mark.parametrize("importer", sorted(MODULES))
