@@ -21,6 +21,7 @@ from sightline_bench import noop_model
 DEFAULT_NAME = "noop"
 PYTHON_BACKEND = "python"
 CLASS_NAMES = ("thing",)
+BLAME_REASON = "truncated, says the no-op model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ class NoopOptions:
         delay_seconds: how long each request takes.
         poison: a payload that holds these bytes fails every request of its dynamic batch with the text that the
             native DALI backend has for an undecodable image; empty for none.
+        blame: a payload that holds these bytes fails its own request with the text that our stand-in has for an
+            undecodable image; empty for none.
         queue_size: requests that may wait, the next being refused; 0 for any number. A limit makes Triton's batcher
             sleep up to half a second over requests that came while every instance was busy.
         instances: processes that answer.
@@ -43,6 +46,7 @@ class NoopOptions:
     echo: bool = False
     delay_seconds: float = 0.0
     poison: str = ""
+    blame: str = ""
     queue_size: int = 0
     instances: int = 1
     max_batch_size: int = contract.MAX_BATCH_SIZE
@@ -95,6 +99,8 @@ def noop_config(name: str, *, options: NoopOptions, info: DetectorInfo) -> pb.Mo
         "echo": "yes" if options.echo else "",
         "delay_seconds": str(options.delay_seconds),
         "poison": options.poison,
+        "blame": options.blame,
+        "blame_text": contract.format_image_error("corrupt", BLAME_REASON),
     }
     for key, value in parameters.items():
         config.parameters[key].string_value = value

@@ -36,6 +36,8 @@ class TritonPythonModel:
         self._echo = bool(parameters["echo"])
         self._delay_seconds = float(parameters["delay_seconds"])
         self._poison = parameters["poison"].encode()
+        self._blame = parameters["blame"].encode()
+        self._blame_text = parameters["blame_text"]
         self._slots = int(parameters["sightline.max_detections"])
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -46,13 +48,18 @@ class TritonPythonModel:
         if self._poison and any(self._poison in payload for batch in payloads for payload in batch):
             failure = self._utils.TritonError(NATIVE_FAILURE)
             return [self._utils.InferenceResponse(error=failure) for _ in requests]
-        return [self._answer(batch) for batch in payloads]
+        return [self._answer_or_blame(batch) for batch in payloads]
 
     def _payloads(self, request: Any) -> list[bytes]:
         encoded = self._utils.get_input_tensor_by_name(request, "encoded").as_numpy()
-        if self._echo or self._poison:
+        if self._echo or self._poison or self._blame:
             return [row.tobytes() for row in encoded]
         return [b""] * len(encoded)
+
+    def _answer_or_blame(self, payloads: list[bytes]) -> Any:
+        if self._blame and any(self._blame in payload for payload in payloads):
+            return self._utils.InferenceResponse(error=self._utils.TritonError(self._blame_text))
+        return self._answer(payloads)
 
     def _answer(self, payloads: list[bytes]) -> Any:
         count = len(payloads)

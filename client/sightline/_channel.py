@@ -10,9 +10,8 @@ import grpc
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from sightline import _translate
+from sightline._options import DEFAULT_URL
 from sightline.errors import InvalidOptionError, ServerUnavailableError
-
-DEFAULT_URL = "localhost:8001"
 
 _LARGEST_PORT = 65_535
 _UNLIMITED = -1

@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from sightline.contract import DEFAULT_MAX_PIXELS, DEFAULT_SCORE_THRESHOLD, check_fraction
+from sightline.contract import DEFAULT_GRPC_PORT, DEFAULT_MAX_PIXELS, DEFAULT_SCORE_THRESHOLD, check_fraction
 from sightline.errors import InvalidOptionError
 from sightline.images import DEFAULT_MAX_IMAGE_BYTES
 
 TransportKind = Literal["unary", "stream"]
 TRANSPORT_KINDS: tuple[TransportKind, ...] = get_args(TransportKind)
 
+DEFAULT_URL = f"localhost:{DEFAULT_GRPC_PORT}"
 DEFAULT_TIMEOUT_SECONDS = 60.0
 DEFAULT_RECONNECT_SECONDS = 30.0
 DEFAULT_BATCH_SIZE = 8

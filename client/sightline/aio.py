@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
 from sightline._async_window import AsyncWindow, open_chunks
-from sightline._channel import DEFAULT_URL
 from sightline._core import Core
-from sightline._options import DEFAULT_BATCH_SIZE, ClientOptions, check_count
+from sightline._options import DEFAULT_BATCH_SIZE, DEFAULT_URL, ClientOptions, check_count
 from sightline.detections import Detections, Result
 from sightline.detector_info import DetectorInfo
 from sightline.images import Image

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from types import TracebackType
 
-from sightline._channel import DEFAULT_URL
 from sightline._chunks import Chunks
 from sightline._core import Core
-from sightline._options import DEFAULT_BATCH_SIZE, ClientOptions, check_count
+from sightline._options import DEFAULT_BATCH_SIZE, DEFAULT_URL, ClientOptions, check_count
 from sightline.detections import Detections, Result
 from sightline.detector_info import DetectorInfo
 from sightline.images import Image

@@ -1,0 +1,93 @@
+"""`sightline models`: what a running server serves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sightline._options import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from sightline.served import ServedModel
+
+_FIRST_NAMES = 8
+_EPILOG = """\b
+Examples:
+  sightline models
+  sightline models --url 10.0.0.5:8001
+  sightline models --json | jq -r '.[] | select(.ready) | .name'
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--url", default=DEFAULT_URL, show_default=True, metavar="HOST:PORT", help="Triton's gRPC service.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(url: str, *, as_json: bool) -> None:
+    """List what a running server serves.
+
+    For each detector: inputs, classes, input size, precision, the engine that really runs it, and where it comes from;
+    for a model that is not ready, why.
+    """
+    from sightline.served import list_served
+
+    models = list_served(url)
+    if as_json:
+        click.echo(json.dumps([_as_json(model) for model in models], indent=2, ensure_ascii=False))
+        return
+    if not models:
+        click.echo(f"{url} serves no model: make one with `sightline export`")
+    for model in models:
+        click.echo("\n".join(_lines(model)))
+
+
+def _as_json(model: ServedModel) -> dict[str, Any]:
+    described = asdict(model)
+    detector = described.pop("detector")
+    return {**described, "detector": detector and {**detector, "class_count": len(detector["class_names"])}}
+
+
+def _lines(model: ServedModel) -> Iterator[str]:
+    if not model.ready:
+        yield _printable(f"{model.name}: NOT READY: {model.reason}")
+        return
+    if model.detector is None:
+        yield _printable(f"{model.name}: ready, but not a detector: {model.reason}")
+        return
+    yield _printable(f"{model.name}: ready")
+    for title, text in _facts(model):
+        yield f"  {title:<10} {_printable(text)}"
+
+
+def _facts(model: ServedModel) -> Iterator[tuple[str, str]]:
+    info = model.detector
+    assert info is not None
+    inputs = ", ".join(f"{spec.name} {spec.datatype} {list(spec.dims)}" for spec in model.inputs)
+    yield "inputs", f"{inputs}; up to {model.max_batch_size} images in a request"
+    names = info.class_names
+    more = ", …" if len(names) > _FIRST_NAMES else ""
+    yield "classes", f"{len(names)}: {', '.join(names[:_FIRST_NAMES])}{more}"
+    yield "size", f"{info.image_size} x {info.image_size}, at most {info.max_detections} detections"
+    yield "precision", info.precision
+    yield "engine", _engine(model)
+    versions = ", ".join(f"{package} {version}" for package, version in info.versions.items())
+    yield "source", f"{info.source or 'unknown'}{f', sha256 {info.source_sha256}' if info.source_sha256 else ''}"
+    if versions:
+        yield "made by", versions
+
+
+def _engine(model: ServedModel) -> str:
+    engine = model.engine
+    if engine is None:
+        return f"Triton's {model.backend} backend"
+    reason = f" ({engine.reason})" if engine.reason else ""
+    threads = f"{engine.threads} thread{'s' if engine.threads != 1 else ''}"
+    return f"{engine.engine} {engine.version}, {engine.precision}, {threads} per instance{reason}"
+
+
+def _printable(text: str) -> str:
+    """Names come from other people's files: no control characters on a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)

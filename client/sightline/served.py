@@ -1,0 +1,129 @@
+"""What a server serves: every detector with its classes, sizes and engine, and every model that is not ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tritonclient.grpc import model_config_pb2, service_pb2
+
+from sightline._channel import Channel
+from sightline._model import read_detector
+from sightline._options import DEFAULT_URL
+from sightline._transport import UnaryTransport
+from sightline.contract import (
+    ENGINES_MODEL,
+    LETTERBOX_PREFIX,
+    NETWORK_SUFFIX,
+    EngineInfo,
+    TensorSpec,
+    ensemble_inputs,
+    network_name,
+    parse_engines,
+)
+from sightline.detector_info import DetectorInfo
+from sightline.errors import ContractMismatchError, ModelNotFoundError
+
+_READY = "READY"
+_HIDDEN = "_"
+_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """One model of a server.
+
+    Attributes:
+        name: its name.
+        ready: whether it takes requests.
+        reason: why it is not ready, or why it is not a Sightline detector; empty otherwise.
+        detector: what the detector tells about itself; None where there is a reason.
+        inputs: what a request must hold.
+        max_batch_size: images that one request may hold; 0 where unknown.
+        backend: Triton's name of what runs the network.
+        engine: what really runs it behind a stand-in backend; None where the backend is Triton's own.
+    """
+
+    name: str
+    ready: bool
+    reason: str = ""
+    detector: DetectorInfo | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    max_batch_size: int = 0
+    backend: str = ""
+    engine: EngineInfo | None = None
+
+
+def list_served(url: str = DEFAULT_URL, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> list[ServedModel]:
+    """Detectors, models that are not ready, and models of other kinds, by name; a detector's own parts are left out.
+
+    Args:
+        url: `HOST:PORT` of Triton's gRPC service.
+        timeout_seconds: longest wait for each answer.
+
+    Raises:
+        InvalidOptionError: the URL is not of that form.
+        ServerError: no answer, or the server does not tell.
+    """
+    return _Listing(Channel(url), timeout_seconds).read()
+
+
+class _Listing:
+    def __init__(self, channel: Channel, timeout_seconds: float) -> None:
+        self._channel = channel
+        self._timeout_seconds = timeout_seconds
+
+    def read(self) -> list[ServedModel]:
+        try:
+            index = self._channel.model_index(timeout_seconds=self._timeout_seconds)
+            entries = {entry.name: entry for entry in sorted(index, key=lambda entry: str(entry.state == _READY))}
+            self._engines = self._read_engines()
+            return [self._describe(entries[name]) for name in sorted(entries) if _is_shown(entries[name])]
+        finally:
+            self._channel.close()
+
+    def _read_engines(self) -> dict[str, EngineInfo]:
+        """Empty for a server with native backends, which needs no such model."""
+        request = service_pb2.ModelInferRequest(model_name=ENGINES_MODEL).SerializeToString()
+        try:
+            answer = UnaryTransport(self._channel).infer(request, request_id="", timeout_seconds=self._timeout_seconds)
+        except ModelNotFoundError:
+            return {}
+        return parse_engines(answer.raw_output_contents[0])
+
+    def _describe(self, entry: Any) -> ServedModel:
+        name: str = entry.name
+        if entry.state != _READY:
+            return ServedModel(name=name, ready=False, reason=entry.reason or entry.state.lower() or "not loaded")
+        try:
+            config = self._config(name)
+            detector = read_detector(config)
+        except ModelNotFoundError as error:  # unloaded meanwhile
+            return ServedModel(name=name, ready=False, reason=str(error))
+        except ContractMismatchError as error:
+            return ServedModel(name=name, ready=True, reason=str(error), backend=config.backend)
+        return ServedModel(
+            name=name,
+            ready=True,
+            detector=detector.info,
+            inputs=ensemble_inputs(),
+            max_batch_size=detector.max_batch_size,
+            backend=self._network_config(config).backend,
+            engine=self._engines.get(network_name(name)),
+        )
+
+    def _config(self, name: str) -> model_config_pb2.ModelConfig:
+        return self._channel.model_config(name, timeout_seconds=self._timeout_seconds)
+
+    def _network_config(self, config: model_config_pb2.ModelConfig) -> model_config_pb2.ModelConfig:
+        """The configuration of the step that runs the network; the model's own where it has no steps."""
+        network = network_name(config.name)
+        steps = {step.model_name for step in config.ensemble_scheduling.step}
+        return self._config(network) if network in steps else config
+
+
+def _is_shown(entry: Any) -> bool:
+    if entry.name.startswith(_HIDDEN):
+        return False
+    is_part = entry.name.startswith(LETTERBOX_PREFIX) or entry.name.endswith(NETWORK_SUFFIX)
+    return not (is_part and entry.state == _READY)
