@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from sightline_export.demo.loss import assign, detection_loss
 from sightline_export.demo.network import DemoDetector, places
 from sightline_export.demo.objects import CLASS_NAMES
 from sightline_export.demo.samples import Labelled, labelled_picture
-from sightline_export.demo.train import main, rate, train, train_step
+from sightline_export.demo.train import Run, main, rate, train, train_step
 
 SMALL = Schedule(steps=6, coarse_sides=(96, 128), coarse_batch=2, fine_side=160, fine_batch=1, fine_share=0.34)
 
@@ -120,6 +122,24 @@ def test_training_is_repeatable_and_reports(pictures: list[Labelled]) -> None:
         assert torch.allclose(a.float(), b.float(), atol=1e-4), name
     assert lines[0].startswith("step 6/6  loss ")
     assert not one.training
+
+
+def test_a_stopped_run_goes_on_where_it_was(pictures: list[Labelled], tmp_path: Path) -> None:
+    batches, stopped = Batches(pictures, SMALL, 3), Run(3)
+    for step in range(5):
+        train_step(stopped.network, stopped.optimiser, batches[step])
+        stopped.average.update_parameters(stopped.network)
+    stopped.step = 5
+    stopped.save(tmp_path / "checkpoint.pt")
+    lines: list[str] = []
+    finished = train(pictures, SMALL, seed=3, checkpoint=tmp_path / "checkpoint.pt", say=lines.append)
+    assert [line.partition("  ")[0] for line in lines] == ["step 6/6"]
+    taken_up = Run(8)
+    taken_up.load(tmp_path / "checkpoint.pt")
+    before, after = taken_up.result().state_dict(), finished.state_dict()
+    assert taken_up.step == 5
+    assert all(torch.equal(value, stopped.average.module.state_dict()[name]) for name, value in before.items())
+    assert any(not torch.equal(value, after[name]) for name, value in before.items())
 
 
 def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,12 +35,12 @@ class Schedule:
     `fine_share` of the `steps` see them at `fine_side`, as the served network will.
     """
 
-    steps: int = 900
-    coarse_sides: tuple[int, ...] = (256, 320, 384)
+    steps: int = 640
+    coarse_sides: tuple[int, ...] = (256, 320)
     coarse_batch: int = 16
     fine_side: int = 640
-    fine_batch: int = 6
-    fine_share: float = 0.22
+    fine_batch: int = 4
+    fine_share: float = 0.16
 
     def __post_init__(self) -> None:
         wrong = [side for side in (*self.coarse_sides, self.fine_side) if side < 64 or side % 32]
