@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -52,12 +53,14 @@ class EmbeddedServer:
     def __init__(self, options: ServerOptions) -> None:
         self.options = options
         self._owner_pid = os.getpid()
+        self._supervisor: subprocess.Popen[bytes] | None = None
         repository.check_repository(options.repository, options.models)
         files = locate_triton()
         for attempts_left in reversed(range(_ATTEMPTS)):
             self._ports = choose_ports(options)
-            self._start(files)
+            self._folder = staging.stage(files)
             try:
+                self._start(files)
                 self._wait_until_ready()
                 return
             except PortInUseError:
@@ -98,11 +101,6 @@ class EmbeddedServer:
         return self._server_pid
 
     @property
-    def running(self) -> bool:
-        """Whether the server's processes are there."""
-        return self._supervisor.poll() is None
-
-    @property
     def run_folder(self) -> Path:
         """The run's temporary folder."""
         return self._folder
@@ -116,12 +114,24 @@ class EmbeddedServer:
         """What runs each model that a stand-in backend serves, by model name."""
         return recorded_engines(self._folder)
 
+    def model_names(self) -> list[str]:
+        """The user's models that are served, sorted."""
+        if self.options.models:
+            return repository.with_parts(self.options.repository, self.options.models)
+        return repository.model_names(self.options.repository)
+
+    def last_words(self) -> str:
+        """What the log says last about an error, as one line."""
+        return log.last_words(self.log_tail())
+
     def log_tail(self) -> list[str]:
         """The last lines of the server's log."""
         return self._log.tail()
 
     def wait(self, timeout_seconds: float | None = None) -> int | None:
         """Wait for the server to end by itself; its exit status, or None where it still runs after that time."""
+        if self._supervisor is None:
+            return 0
         try:
             return self._supervisor.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
@@ -132,7 +142,6 @@ class EmbeddedServer:
         self._shut_down(patience_seconds=self.options.stop_timeout_seconds)
 
     def _start(self, files: TritonFiles) -> None:
-        self._folder = staging.stage(files)
         self._shared_memory_prefix = f"{staging.FOLDER_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}-"
         self._control, theirs = socket.socketpair()
         plan = supervisor.Plan(
@@ -144,7 +153,7 @@ class EmbeddedServer:
         )
         with theirs:
             # A session of its own keeps the terminal's Ctrl-C away: this process decides when the server stops.
-            self._supervisor: subprocess.Popen[bytes] = subprocess.Popen(
+            started = self._supervisor = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(Path(supervisor.__file__)), json.dumps(asdict(plan))],
                 stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
@@ -152,8 +161,8 @@ class EmbeddedServer:
                 env=staging.server_environment(self._folder, files, self.options),
                 start_new_session=True,
             )
-        assert self._supervisor.stdout is not None
-        self._log = log.ServerLog(self._supervisor.stdout, self.options.log_handler)
+        assert started.stdout is not None
+        self._log = log.ServerLog(started.stdout, self.options.log_handler)
         self._server_pid = self._read_pid()
 
     def _read_pid(self) -> int:
@@ -164,7 +173,7 @@ class EmbeddedServer:
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self.options.ready_timeout_seconds
         while not self._is_ready():
-            if self._supervisor.poll() is not None or self._log.gave_up:
+            if self._has_ended() or self._log.gave_up:
                 raise self._explain_failure()
             if time.monotonic() > deadline:
                 raise LaunchError(
@@ -188,19 +197,21 @@ class EmbeddedServer:
             connection.close()
 
     def _explain_failure(self) -> LaunchError:
-        if self._supervisor.poll() is not None:
+        if self._has_ended():
             self._log.join(timeout_seconds=1.0)
         lines = self.log_tail()
         if failures := log.model_failures(lines):
             return ModelLoadError(repository.describe_failures(self.options.repository, failures))
         if (port := log.taken_port(lines)) is not None:
             return PortInUseError(f"port {port} on {self.options.host} was taken while the server started: try again")
-        status = self._supervisor.poll()
-        return LaunchError(f"the server ended at start (status {status}): {log.last_words(lines)}")
+        return LaunchError(f"the server ended at start: {log.last_words(lines)}")
+
+    def _has_ended(self) -> bool:
+        return self.wait(0) is not None
 
     def _abort(self) -> None:
         """Stop without waiting: nobody has used the server yet."""
-        if self._supervisor.poll() is None:
+        if not self._has_ended():
             with contextlib.suppress(BrokenPipeError):  # it ended in between
                 self._control.sendall(supervisor.KILL)
         self._shut_down(patience_seconds=0.0)
@@ -208,6 +219,9 @@ class EmbeddedServer:
     def _shut_down(self, *, patience_seconds: float) -> None:
         if os.getpid() != self._owner_pid:
             return  # a fork's copy: the server belongs to the parent
+        if self._supervisor is None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            return
         self._control.close()
         if self.wait(patience_seconds + supervisor.CLEANUP_SECONDS) is None:
             self._supervisor.kill()

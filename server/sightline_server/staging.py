@@ -35,6 +35,7 @@ def stage(files: TritonFiles) -> Path:
             STAND_INS, backends_folder(folder), ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
         )
         _stage_interpreter(files, folder)
+        (folder / "tmp").mkdir()
         stage_report_model(own_repository(folder))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -79,6 +80,8 @@ def server_environment(folder: Path, files: TritonFiles, options: ServerOptions)
         "PATH": os.pathsep.join(paths),
         "PYTHONPATH": os.pathsep.join(modules),
         "PYTHONUNBUFFERED": "1",
+        # A process that is killed leaves its temporary files; here they go with the folder.
+        "TMPDIR": str(folder / "tmp"),
         environment.RUN_FOLDER: str(folder),
         environment.ISOLATE_IMAGES: str(int(options.isolate_images)),
     }

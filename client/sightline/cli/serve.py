@@ -1,0 +1,133 @@
+"""`sightline serve`: the embedded Triton, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sightline.contract import DEFAULT_GRPC_PORT, DEFAULT_HTTP_PORT, DEFAULT_METRICS_PORT
+from sightline.errors import LaunchError
+
+if TYPE_CHECKING:
+    from sightline.contract import EngineInfo
+    from sightline_server.launcher import EmbeddedServer
+    from sightline_server.options import LogHandler
+
+_PORT = click.IntRange(0, 65_535)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sightline serve                                    every model of model_repository
+  sightline serve --model yolov8n                    one detector, with its parts
+  sightline serve --repository /srv/models --grpc-port 0
+  sightline serve --verbose                          with Triton's own log
+"""
+)
+@click.option(
+    "--repository",
+    type=click.Path(path_type=Path),
+    default=Path("model_repository"),
+    show_default=True,
+    help="Folder of models, as `sightline export` writes it.",
+)
+@click.option("--grpc-port", type=_PORT, default=DEFAULT_GRPC_PORT, show_default=True, help="0 picks a free one.")
+@click.option("--http-port", type=_PORT, default=DEFAULT_HTTP_PORT, show_default=True, help="0 picks a free one.")
+@click.option("--metrics-port", type=_PORT, default=DEFAULT_METRICS_PORT, show_default=True, help="0 picks a free one.")
+@click.option("--model", "models", multiple=True, help="Serve this model only, with its parts; may be repeated.")
+@click.option("--verbose", is_flag=True, help="Show Triton's log.")
+@click.option("--log-file", type=click.Path(path_type=Path, dir_okay=False), help="Append Triton's log to this file.")
+def command(  # noqa: PLR0913, PLR0917 - one argument for each option
+    repository: Path,
+    grpc_port: int,
+    http_port: int,
+    metrics_port: int,
+    models: tuple[str, ...],
+    verbose: bool,
+    log_file: Path | None,
+) -> None:
+    """Serve a model repository with the embedded Triton until Ctrl-C.
+
+    For development and trial: it listens on this machine only (127.0.0.1), and its release (24.10) has holes that later
+    ones do not have.
+    """
+    from sightline_server.launcher import EmbeddedServer, ServerOptions
+
+    with _stopping_quietly(), _log_handler(verbose=verbose, file=log_file) as log_handler:
+        options = ServerOptions(
+            repository=repository,
+            grpc_port=grpc_port,
+            http_port=http_port,
+            metrics_port=metrics_port,
+            models=models,
+            log_handler=log_handler,
+        )
+        click.echo(f"Loading the models of {repository} ...", err=True)
+        with EmbeddedServer(options) as server:
+            _announce(server)
+            status = server.wait()
+            raise LaunchError(f"the server ended by itself (status {status}); its log ends: {server.last_words()}")
+
+
+@contextmanager
+def _stopping_quietly() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end what is inside, which is what the user wants: no error."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> Any:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _log_handler(*, verbose: bool, file: Path | None) -> Iterator[LogHandler | None]:
+    """What to do with each line of Triton's log."""
+    if file is None:
+        yield (lambda line: click.echo(line, err=True)) if verbose else None
+        return
+    with click.open_file(str(file), "a", encoding="utf-8") as stream:
+
+        def write(line: str) -> None:
+            stream.write(f"{line}\n")
+            stream.flush()
+            if verbose:
+                click.echo(line, err=True)
+
+        yield write
+
+
+def _announce(server: EmbeddedServer) -> None:
+    engines = server.engines()
+    names = server.model_names()
+    width = max(len(name) for name in names)
+    lines = [
+        "Triton is ready, for development on this machine only:",
+        f"  gRPC      {server.grpc_url}",
+        f"  HTTP      http://{server.http_url}",
+        f"  metrics   http://{server.metrics_url}/metrics",
+        "Models:",
+        *(f"  {name:{width}}  {_describe(engines.get(name))}".rstrip() for name in names),
+        "Ctrl-C stops it.",
+    ]
+    click.echo("\n".join(lines))
+
+
+def _describe(info: EngineInfo | None) -> str:
+    if info is None:
+        return ""
+    threads = f"{info.threads} thread{'s' * (info.threads != 1)} each"
+    reason = f" ({info.reason})" if info.reason else ""
+    return f"{info.engine} {info.version}, {info.precision}, {threads}{reason}"
