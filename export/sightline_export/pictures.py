@@ -33,7 +33,8 @@ def draw_scene(size_hw: tuple[int, int], *, seed: int) -> Picture:
         else:
             cv2.rectangle(scene, (x, y), (x + reach, y + 2 * reach), colour, thickness=-1)
     noise = generator.normal(0, 6, scene.shape)
-    return np.clip(scene + noise, 0, 255).astype(np.uint8)
+    noisy: Picture = np.clip(scene + noise, 0, 255).astype(np.uint8)
+    return noisy
 
 
 def sample_pictures() -> list[Picture]:

@@ -22,7 +22,6 @@ class RawNetwork:
         image_size: S, in pixels.
         class_names: one per class id.
         stride: largest stride, in pixels.
-        batched: False where the graph takes one picture at a time.
         source: the file it came from.
         versions: versions of the packages that made it, by name.
     """
@@ -32,7 +31,6 @@ class RawNetwork:
     image_size: int
     class_names: tuple[str, ...]
     stride: int
-    batched: bool
     source: Path
     versions: Mapping[str, str] = field(default_factory=dict)
 

@@ -21,7 +21,7 @@ from sightline.contract import (
 from sightline.detector_info import DetectorInfo
 from sightline.errors import VerificationError
 
-from .heads import HEADS, Head
+from .heads import Head
 from .pictures import Picture, fit
 from .raw import RawNetwork
 from .reference import Found, detect
@@ -116,15 +116,7 @@ def check_raw_values(raw: npt.NDArray[np.float32], head: Head) -> None:
 
 
 def _reference(raw: npt.NDArray[np.float32], info: DetectorInfo, picture: Picture, threshold: float) -> Found:
-    return detect(
-        raw,
-        HEADS[info.head],
-        image_size_hw=(picture.shape[0], picture.shape[1]),
-        input_size=info.image_size,
-        score_threshold=threshold,
-        iou_threshold=info.iou_threshold,
-        max_detections=info.max_detections,
-    )
+    return detect(raw, info=info, image_size_hw=(picture.shape[0], picture.shape[1]), score_threshold=threshold)
 
 
 def _run(session: Session, info: DetectorInfo, pictures: Sequence[Picture], thresholds: Sequence[float]) -> list[Found]:
@@ -134,7 +126,8 @@ def _run(session: Session, info: DetectorInfo, pictures: Sequence[Picture], thre
         np.array([picture.shape for picture in pictures], dtype=np.int64),
         np.array(thresholds, dtype=np.float32)[:, None],
     )
-    inputs = {spec.name: value for spec, value in zip(network_inputs(info.image_size), values, strict=True)}
+    names = (spec.name for spec in network_inputs(info.image_size))
+    inputs: dict[str, npt.NDArray[Any]] = dict(zip(names, values, strict=True))
     outputs = session.run_named(inputs)
     for spec in detection_outputs(info.max_detections):
         output = outputs[spec.name]

@@ -1,21 +1,24 @@
 """Puts the steps around a raw network."""
-# onnxscript reads the inner functions as graphs, so their types are tensors' and not Python's.
-# mypy: disable-error-code="no-untyped-def,no-any-return"
-# ruff: noqa: ANN202, F821
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
 from onnx import compose as onnx_compose
-from onnx import version_converter
 from onnx.inliner import inline_local_functions
-from onnxscript import FLOAT, INT64, script
-from onnxscript import opset18 as op
 
-from sightline.contract import TensorSpec, detection_outputs, network_inputs
+from sightline.contract import (
+    ORIGINAL_SHAPE,
+    SCORE_THRESHOLD,
+    TensorSpec,
+    detection_outputs,
+    images_spec,
+    network_inputs,
+)
 from sightline_export.heads import Head
+from sightline_export.script import Floats, Integers, Integers32, graph_function, op
 
 from .settings import IR_VERSION, OPSET, GraphSettings
 from .steps import finishing, front, selecting, thresholding, unletterboxing
@@ -36,14 +39,14 @@ def compose(raw: onnx.ModelProto, head: Head, settings: GraphSettings) -> onnx.M
     """The served graph: inputs and outputs are those of `contract.network_inputs` and `contract.detection_outputs`.
 
     Args:
-        raw: float32 [N, 3, S, S] to the raw output, N free; opset 18 to 21.
+        raw: float32 [N, 3, S, S] to the raw output, N free; opset `OPSET`.
         head: layout of the raw output.
         settings: numbers that are fixed in the graph.
     """
-    opset = opset_version(raw)
     network = onnx_compose.add_prefix(_plain(raw), _NETWORK)
-    before = onnx_compose.add_prefix(_at_opset(_graph(front), opset), _FRONT)
-    after = onnx_compose.add_prefix(_at_opset(postprocess(head, settings), opset), _BACK)
+    pictures = _value(images_spec(settings.image_size))
+    before = onnx_compose.add_prefix(_graph(front, [pictures]), _FRONT)
+    after = onnx_compose.add_prefix(postprocess(head, settings), _BACK)
     joined = _join(_join(before, network), after)
     _name_interface(joined.graph, settings)
     onnx.checker.check_model(joined, full_check=True)
@@ -60,8 +63,10 @@ def postprocess(head: Head, settings: GraphSettings) -> onnx.ModelProto:
     unletterbox = unletterboxing(image_size=settings.image_size)
     finish = finishing(missing=settings.max_detections - slots)
 
-    @script(default_opset=op)
-    def back(raw: FLOAT["N", "R", "C"], original_shape: INT64["N", 3], score_threshold: FLOAT["N", 1]):
+    @graph_function
+    def back(
+        raw: Floats, original_shape: Integers, score_threshold: Floats
+    ) -> tuple[Integers32, Floats, Floats, Integers32]:
         decoded_boxes, decoded_scores, decoded_classes = decode(raw)
         sound_boxes, sound_scores = threshold(decoded_boxes, decoded_scores, score_threshold)
         boxes, scores, classes = suppress(sound_boxes, sound_scores, decoded_classes)
@@ -70,12 +75,8 @@ def postprocess(head: Head, settings: GraphSettings) -> onnx.ModelProto:
         num_detections, out_boxes, out_scores, out_classes = finish(original_boxes, best_scores, best_classes)
         return num_detections, out_boxes, out_scores, out_classes
 
-    return _graph(back)
-
-
-def opset_version(model: onnx.ModelProto) -> int:
-    """The version of ONNX's own operators that a model uses."""
-    return next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    raw_input = onnx.helper.make_tensor_value_info("raw", onnx.TensorProto.FLOAT, [_BATCH, "rows", "columns"])
+    return _graph(back, [raw_input, _value(ORIGINAL_SHAPE), _value(SCORE_THRESHOLD)])
 
 
 def _suppression(head: Head, settings: GraphSettings) -> Any:
@@ -90,16 +91,25 @@ def _candidates_after(head: Head, settings: GraphSettings) -> int:
     return settings.candidate_count
 
 
-@script(default_opset=op)
-def _keep_all(boxes: FLOAT["N", "A", 4], scores: FLOAT["N", "A"], classes: INT64["N", "A"]):
+@graph_function
+def _keep_all(boxes: Floats, scores: Floats, classes: Integers) -> tuple[Floats, Floats, Integers]:
     return op.Identity(boxes), op.Identity(scores), op.Identity(classes)
 
 
-def _graph(function: Any) -> onnx.ModelProto:
-    """An onnxscript function as a model without functions of its own, which not every backend inlines."""
+def _graph(function: Any, inputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
+    """An onnxscript function as a model of its own, without functions in it, which not every backend inlines."""
     model = _plain(inline_local_functions(function.to_model_proto()))
+    for value, known in zip(model.graph.input, inputs, strict=True):
+        value.type.CopyFrom(known.type)
+    for value in model.graph.output:
+        value.ClearField("type")
     del model.graph.value_info[:]
     return onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+
+
+def _value(spec: TensorSpec) -> onnx.ValueInfoProto:
+    shape: list[str | int | None] = [_BATCH, *spec.dims]
+    return onnx.helper.make_tensor_value_info(spec.name, _ELEMENT_TYPES[spec.datatype], shape)
 
 
 def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -109,9 +119,8 @@ def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
     copy.ir_version = IR_VERSION
     used = {node.domain for node in _all_nodes(copy.graph)} - {"", "ai.onnx"}
     kept = [entry for entry in copy.opset_import if entry.domain in used]
-    version = opset_version(model)
     del copy.opset_import[:]
-    copy.opset_import.append(onnx.helper.make_opsetid("", version))
+    copy.opset_import.append(onnx.helper.make_opsetid("", OPSET))
     copy.opset_import.extend(kept)
     del copy.metadata_props[:]
     return copy
@@ -124,10 +133,6 @@ def _all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
             if attribute.type == onnx.AttributeProto.GRAPH:
                 nodes += _all_nodes(attribute.g)
     return nodes
-
-
-def _at_opset(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
-    return model if version == OPSET else _plain(version_converter.convert_version(model, version))
 
 
 def _join(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
@@ -150,5 +155,4 @@ def _rename(graph: onnx.GraphProto, values: list[onnx.ValueInfoProto], specs: tu
         for position, name in enumerate(node.output):
             node.output[position] = names.get(name, name)
     for value, spec in zip(values, specs, strict=True):
-        shape = [_BATCH, *spec.dims]
-        value.CopyFrom(onnx.helper.make_tensor_value_info(spec.name, _ELEMENT_TYPES[spec.datatype], shape))
+        value.CopyFrom(_value(spec))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from sightline_export.options import NmsKind
 
 OPSET = 18
-MAX_OPSET = 21
-"""The highest opset that the ONNX Runtime of the oldest supported Triton (24.10) reads."""
+"""Of every served graph; Triton 24.10 reads up to 21."""
 IR_VERSION = 10
 
 STATIC_CANDIDATES = 1024

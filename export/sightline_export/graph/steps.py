@@ -2,26 +2,22 @@
 
 Names in comments: N images of a batch, A candidates of an image, K detections kept for it, S the input side.
 """
-# onnxscript reads these functions as graphs, so their types are tensors' and not Python's.
-# mypy: disable-error-code="no-untyped-def,no-any-return"
-# ruff: noqa: ANN201, ANN202, F821
 
 from __future__ import annotations
 
 from typing import Any
 
-from onnxscript import BOOL, FLOAT, INT32, INT64, UINT8, script
-from onnxscript import opset18 as op
+from sightline_export.script import FLOAT, INT32, Bytes, Floats, Integers, Integers32, graph_function, op
 
 # Farther from the picture than any box can be, in pixels.
 _FARTHEST = 1e6
 
 
-@script(default_opset=op)
-def front(images: UINT8["N", "S", "S", 3]):
+@graph_function
+def front(images: Bytes) -> Floats:
     """uint8 NHWC, 0 to 255, to float32 NCHW, 0 to 1."""
     # The cast comes first because TensorRT takes UINT8 inputs only so.
-    pixels = op.Cast(images, to=FLOAT.dtype)
+    pixels = op.Cast(images, to=FLOAT)
     return op.Transpose(pixels, perm=[0, 3, 1, 2]) / op.Constant(value_float=255.0)
 
 
@@ -33,8 +29,8 @@ def thresholding(*, score_floor: float) -> Any:
     suppression gives the same set as dropping after it, since a weaker box never suppresses a stronger one.
     """
 
-    @script(default_opset=op)
-    def threshold_candidates(boxes: FLOAT["N", "A", 4], scores: FLOAT["N", "A"], score_threshold: FLOAT["N", 1]):
+    @graph_function
+    def threshold_candidates(boxes: Floats, scores: Floats, score_threshold: Floats) -> tuple[Floats, Floats]:
         floor = op.Constant(value_float=score_floor)
         # NaN is not >= anything, so it becomes the floor as negative numbers do.
         threshold = op.Where(score_threshold >= floor, score_threshold, floor)
@@ -62,8 +58,8 @@ def selecting(*, count: int) -> Any:
     (boxes [N, A, 4], scores [N, A], classes [N, A]) to (boxes [N, K, 4], scores [N, K], classes [N, K]).
     """
 
-    @script(default_opset=op)
-    def select(boxes: FLOAT["N", "A", 4], scores: FLOAT["N", "A"], classes: INT64["N", "A"]):
+    @graph_function
+    def select(boxes: Floats, scores: Floats, classes: Integers) -> tuple[Floats, Floats, Integers]:
         best_scores, index = op.TopK(scores, op.Constant(value_ints=[count]), axis=1, largest=1, sorted=1)
         best_boxes = op.GatherND(boxes, op.Unsqueeze(index, op.Constant(value_ints=[2])), batch_dims=1)
         best_classes = op.GatherElements(classes, index, axis=1)
@@ -81,11 +77,11 @@ def unletterboxing(*, image_size: int) -> Any:
     """
     side = float(image_size)
 
-    @script(default_opset=op)
-    def unletterbox(boxes: FLOAT["N", "K", 4], original_shape: INT64["N", 3]):
+    @graph_function
+    def unletterbox(boxes: Floats, original_shape: Integers) -> Floats:
         one = op.Constant(value_float=1.0)
         axis_1 = op.Constant(value_ints=[1])
-        original_hw = op.Max(op.Cast(original_shape[:, 0:2], to=FLOAT.dtype), one)
+        original_hw = op.Max(op.Cast(original_shape[:, 0:2], to=FLOAT), one)
         gain = op.Constant(value_float=side) / op.ReduceMax(original_hw, axis_1, keepdims=1)
         resized_hw = op.Max(op.Round(original_hw * gain), one)
         half_border = (op.Constant(value_float=side) - resized_hw) / op.Constant(value_float=2.0)
@@ -105,19 +101,17 @@ def finishing(*, missing: int) -> Any:
     (boxes [N, K, 4], scores [N, K], classes [N, K]) to the outputs of the contract.
     """
 
-    @script(default_opset=op)
-    def finish(boxes: FLOAT["N", "K", 4], scores: FLOAT["N", "K"], classes: INT64["N", "K"]):
+    @graph_function
+    def finish(boxes: Floats, scores: Floats, classes: Integers) -> tuple[Integers32, Floats, Floats, Integers32]:
         zero = op.Constant(value_float=0.0)
-        present: BOOL["N", "K"] = scores > zero
-        num_detections = op.ReduceSum(op.Cast(present, to=INT32.dtype), op.Constant(value_ints=[1]), keepdims=1)
+        present = scores > zero
+        num_detections = op.ReduceSum(op.Cast(present, to=INT32), op.Constant(value_ints=[1]), keepdims=1)
         own_boxes = op.Where(op.Unsqueeze(present, op.Constant(value_ints=[2])), boxes, zero)
-        own_classes = op.Where(
-            present, op.Cast(classes, to=INT32.dtype), op.Cast(op.Constant(value_int=-1), to=INT32.dtype)
-        )
+        own_classes = op.Where(present, op.Cast(classes, to=INT32), op.Cast(op.Constant(value_int=-1), to=INT32))
         row = op.Constant(value_ints=[0, 0, 0, missing])
         padded_boxes = op.Pad(own_boxes, op.Constant(value_ints=[0, 0, 0, 0, missing, 0]), zero)
         padded_scores = op.Pad(scores, row, zero)
-        padded_classes = op.Pad(own_classes, row, op.Cast(op.Constant(value_int=-1), to=INT32.dtype))
+        padded_classes = op.Pad(own_classes, row, op.Cast(op.Constant(value_int=-1), to=INT32))
         return num_detections, padded_boxes, padded_scores, padded_classes
 
     return finish

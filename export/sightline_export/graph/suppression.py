@@ -3,17 +3,13 @@
 Both take boxes [N, A, 4], scores [N, A] (0 for what is dropped already) and classes [N, A], and give boxes, scores
 and classes of the same meaning in which the suppressed have score 0.
 """
-# onnxscript reads these functions as graphs, so their types are tensors' and not Python's.
-# mypy: disable-error-code="no-untyped-def,no-any-return"
-# ruff: noqa: ANN202, F821
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from onnxscript import FLOAT, INT64, script
-from onnxscript import opset18 as op
+from sightline_export.script import FLOAT, Floats, Integers, graph_function, op
 
 from .settings import GraphSettings
 
@@ -32,10 +28,10 @@ def by_operator(settings: GraphSettings) -> Any:
     pitch = highest - lowest + 1.0
     max_detections, iou_threshold = settings.max_detections, settings.iou_threshold
 
-    @script(default_opset=op)
-    def suppress(boxes: FLOAT["N", "A", 4], scores: FLOAT["N", "A"], classes: INT64["N", "A"]):
+    @graph_function
+    def suppress(boxes: Floats, scores: Floats, classes: Integers) -> tuple[Floats, Floats, Integers]:
         column_count = op.Constant(value_float=columns)
-        place = op.Unsqueeze(op.Cast(classes, to=FLOAT.dtype), op.Constant(value_ints=[2]))
+        place = op.Unsqueeze(op.Cast(classes, to=FLOAT), op.Constant(value_ints=[2]))
         row = op.Floor(place / column_count)
         column = place - row * column_count
         near = op.Clip(boxes, op.Constant(value_float=lowest), op.Constant(value_float=highest))
@@ -65,36 +61,36 @@ def by_matrix(settings: GraphSettings) -> Any:
     count = min(settings.static_candidates, settings.candidate_count)
     overlapping = _overlapping(count=count, iou_threshold=settings.iou_threshold)
 
-    @script(default_opset=op)
-    def suppress(boxes: FLOAT["N", "A", 4], scores: FLOAT["N", "A"], classes: INT64["N", "A"]):
+    @graph_function
+    def suppress(boxes: Floats, scores: Floats, classes: Integers) -> tuple[Floats, Floats, Integers]:
         best_scores, index = op.TopK(scores, op.Constant(value_ints=[count]), axis=1, largest=1, sorted=1)
         best_boxes = op.GatherND(boxes, op.Unsqueeze(index, op.Constant(value_ints=[2])), batch_dims=1)
         best_classes = op.GatherElements(classes, index, axis=1)
         drops = overlapping(best_boxes, best_classes)
-        all_stay = op.Cast(best_scores > op.Constant(value_float=0.0), to=FLOAT.dtype)
+        all_stay = op.Cast(best_scores > op.Constant(value_float=0.0), to=FLOAT)
         stays = _four_rounds(drops, _four_rounds(drops, _four_rounds(drops, _four_rounds(drops, all_stay))))
         return best_boxes, best_scores * stays, best_classes
 
     return suppress
 
 
-@script(default_opset=op)
-def _round(drops: FLOAT["N", "K", "K"], stays: FLOAT["N", "K"]):
+@graph_function
+def _round(drops: Floats, stays: Floats) -> Floats:
     column = op.Constant(value_ints=[2])
     droppers = op.Squeeze(op.MatMul(drops, op.Unsqueeze(stays, column)), column)
-    return op.Cast(droppers < op.Constant(value_float=0.5), to=FLOAT.dtype)
+    return op.Cast(droppers < op.Constant(value_float=0.5), to=FLOAT)
 
 
-@script(default_opset=op)
-def _four_rounds(drops: FLOAT["N", "K", "K"], stays: FLOAT["N", "K"]):
+@graph_function
+def _four_rounds(drops: Floats, stays: Floats) -> Floats:
     return _round(drops, _round(drops, _round(drops, _round(drops, stays))))
 
 
 def _overlapping(*, count: int, iou_threshold: float) -> Any:
     """Function that gives float [N, K, K]: 1 where the column's box is better than the row's and may drop it."""
 
-    @script(default_opset=op)
-    def overlapping(boxes: FLOAT["N", "K", 4], classes: INT64["N", "K"]):
+    @graph_function
+    def overlapping(boxes: Floats, classes: Integers) -> Floats:
         rows, columns = op.Constant(value_ints=[2]), op.Constant(value_ints=[1])
         zero = op.Constant(value_float=0.0)
         low, high = boxes[:, :, 0:2], boxes[:, :, 2:4]
@@ -110,6 +106,6 @@ def _overlapping(*, count: int, iou_threshold: float) -> Any:
         place = op.Range(op.Constant(value_int=0), op.Constant(value_int=count), op.Constant(value_int=1))
         better = op.Unsqueeze(place, op.Constant(value_ints=[0])) < op.Unsqueeze(place, op.Constant(value_ints=[1]))
         drops = op.And(op.And(iou > op.Constant(value_float=iou_threshold), same_class), better)
-        return op.Cast(drops, to=FLOAT.dtype)
+        return op.Cast(drops, to=FLOAT)
 
     return overlapping

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from onnxscript import FLOAT, script
-from onnxscript import opset18 as op
 
 from sightline.boxes import xywh_to_xyxy
+from sightline_export.script import Floats, Integers, graph_function, op
 
 from ._head import Candidates, Head
 
 
-@script(default_opset=op)
-def _decode(raw: FLOAT["N", "A", "C"]):  # type: ignore[no-untyped-def]  # noqa: ANN202, F821
+@graph_function
+def _decode(raw: Floats) -> tuple[Floats, Floats, Integers]:
     centre = raw[:, :, 0:2]
     half = raw[:, :, 2:4] * op.Constant(value_float=0.5)
     boxes = op.Concat(centre - half, centre + half, axis=-1)

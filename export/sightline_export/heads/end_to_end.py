@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from onnxscript import FLOAT, INT64, script
-from onnxscript import opset18 as op
+
+from sightline_export.script import INT64, Floats, Integers, graph_function, op
 
 from ._head import Candidates, Head
 
 
-@script(default_opset=op)
-def _decode(raw: FLOAT["N", "K", 6]):  # type: ignore[no-untyped-def]  # noqa: ANN202, F821
+@graph_function
+def _decode(raw: Floats) -> tuple[Floats, Floats, Integers]:
     boxes = raw[:, :, 0:4]
     scores = op.Squeeze(raw[:, :, 4:5], op.Constant(value_ints=[2]))
     named = op.Squeeze(raw[:, :, 5:6], op.Constant(value_ints=[2]))
     # A class that is no number would become an arbitrary integer.
     finite = op.Where(op.Abs(named) < op.Constant(value_float=1e6), named, op.Constant(value_float=0.0))
-    classes = op.Cast(op.Round(finite), to=INT64.dtype)
+    classes = op.Cast(op.Round(finite), to=INT64)
     return boxes, scores, classes
 
 

@@ -35,9 +35,9 @@ def recognise(shape: tuple[int, ...], *, class_count: int | None, wanted: str | 
         came += f" with {class_count} class{'es' * (class_count != 1)}"
     if fitting:
         names = " and ".join(head.name for head in fitting)
-        raise UnknownHeadError(
-            f"{came}, which fits {names}; say which with --head, or give the class names with --classes"
-        )
+        raise UnknownHeadError(f"{came}, which fits {names}; say which with --head")
+    if counts := _counts(shape, wanted):
+        raise UnknownHeadError(f"{came}; that shape has {counts}. Give as many names with --classes")
     raise UnknownHeadError(f"{came}, which is no known layout{_of(wanted)}. Known are:\n{_known()}")
 
 
@@ -46,6 +46,13 @@ def _fits(head: Head, shape: tuple[int, ...], class_count: int | None) -> bool:
         return False
     count = head.class_count((shape[1], shape[2]))
     return count is not None and (not count or class_count in (None, count))
+
+
+def _counts(shape: tuple[int, ...], wanted: str | None) -> str:
+    """Class counts that the shape alone would allow, in words."""
+    heads = [head for head in HEADS.values() if wanted in (None, head.name) and _fits(head, shape, None)]
+    counts = [(head.name, head.class_count((shape[1], shape[2]))) for head in heads]
+    return " or ".join(f"{count} classes as {name}" for name, count in counts if count)
 
 
 def _of(wanted: str | None) -> str:

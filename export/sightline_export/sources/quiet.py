@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from typing import Any
 
 from sightline.errors import MissingDependencyError
 
-_ENVIRONMENT = {"YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false", "YOLO_OFFLINE": "true"}
+_VARIABLES = {"YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false", "YOLO_OFFLINE": "true"}
 """Read by Ultralytics when it is imported; offline stops its look for updates and its telemetry."""
 
 
-def import_ultralytics() -> ModuleType:
-    """The package `ultralytics`.
+def import_ultralytics() -> Any:
+    """The package `ultralytics`, with `ultralytics.nn.tasks`.
 
     Where this is the process's first import of it, it is kept from installing packages, from printing, and from
     writing settings into the user's folder; an Ultralytics that the caller imported before keeps its own ways.
@@ -24,24 +25,20 @@ def import_ultralytics() -> ModuleType:
     Raises:
         MissingDependencyError: it is not installed.
     """
-    if "ultralytics" in sys.modules:
-        return sys.modules["ultralytics"]
-    with tempfile.TemporaryDirectory(prefix="sightline-ultralytics-") as settings:
-        with _environment(_ENVIRONMENT | {"YOLO_CONFIG_DIR": settings}):
-            try:
-                import ultralytics
-                import ultralytics.nn.tasks
-            except ImportError as error:
-                raise MissingDependencyError(
-                    f"Ultralytics checkpoints need the export extra ({error}): pip install 'sightline[export]'"
-                ) from error
-    package: ModuleType = ultralytics
-    return package
+    with tempfile.TemporaryDirectory(prefix="sightline-ultralytics-") as settings, _environment(settings):
+        try:
+            importlib.import_module("ultralytics.nn.tasks")
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"Ultralytics checkpoints need the export extra ({error}): pip install 'sightline[export]'"
+            ) from error
+    return sys.modules["ultralytics"]
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def _environment(settings_folder: str) -> Iterator[None]:
     """Variables that stand only inside; what the user set himself wins."""
+    values = {**_VARIABLES, "YOLO_CONFIG_DIR": settings_folder}
     added = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(added)
     try:

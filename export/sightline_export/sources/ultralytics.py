@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import pickle
+import tempfile
 import warnings
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,11 @@ from .asset import existing_checkpoint
 from .pickled import explain_refusal
 from .quiet import import_ultralytics
 
+_UNREADABLE = (
+    *(TypeError, RuntimeError, EOFError, ImportError, AttributeError, KeyError, ValueError, OSError),
+    pickle.UnpicklingError,
+)
+"""What damaged and foreign files were seen to raise."""
 _DETECTORS = ("Detect", "v10Detect")
 _OTHER_TASKS = {
     "Segment": "segmentation",
@@ -44,14 +49,10 @@ def load_checkpoint(source: Path, options: ExportOptions) -> RawNetwork:
         InvalidOptionError: `nms="none"` for a network without an NMS-free head, or a wrong number of classes.
     """
     path = existing_checkpoint(source)
-    import_ultralytics()
-    from ultralytics.nn.tasks import torch_safe_load
-
+    ultralytics = import_ultralytics()
     try:
-        content, _ = torch_safe_load(str(path.resolve()), safe_only=True)
-    except (TypeError, RuntimeError, EOFError, ImportError, AttributeError, KeyError, ValueError, OSError) as error:
-        raise explain_refusal(path, error) from error
-    except pickle.UnpicklingError as error:
+        content, _ = ultralytics.nn.tasks.torch_safe_load(str(path.resolve()), safe_only=True)
+    except _UNREADABLE as error:
         raise explain_refusal(path, error) from error
     model = content.get("ema") or content.get("model")
     trained = content.get("train_args") or {}
@@ -66,17 +67,16 @@ def build_architecture(source: Path, options: ExportOptions) -> RawNetwork:
     Raises:
         CheckpointError: no such architecture, or no detector.
     """
-    import_ultralytics()
     import torch
-    from ultralytics.nn.tasks import DetectionModel, guess_model_task, yaml_model_load
 
+    tasks = import_ultralytics().nn.tasks
     try:
-        architecture = yaml_model_load(source)
-        if (task := guess_model_task(architecture)) != "detect":
+        architecture = tasks.yaml_model_load(source)
+        if (task := tasks.guess_model_task(architecture)) != "detect":
             raise CheckpointError(f"{source} describes a {task} model; only detectors can be exported")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
-            model = DetectionModel(architecture, verbose=False)
+            model = tasks.DetectionModel(architecture, verbose=False)
     except (FileNotFoundError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{source} is no architecture that Ultralytics can build: {error}") from error
     return _raw_network(_detector(model, source), source, options, trained_size=None)
@@ -104,14 +104,14 @@ def _detector(model: Any, path: Path) -> Any:
 
 def _raw_network(model: Any, path: Path, options: ExportOptions, *, trained_size: Any) -> RawNetwork:
     import torch
-    import ultralytics
 
     image_size = options.image_size or _usual_size(trained_size)
     names = _class_names(model, options)
     stride = int(max(model.stride))
     if image_size % stride:
         raise InvalidOptionError(
-            f"image size {image_size} is no multiple of this network's stride {stride}; try {image_size // stride * stride}"
+            f"image size {image_size} is no multiple of this network's stride {stride}; "
+            f"try {image_size // stride * stride}"
         )
     end_to_end = _choose_branch(model, path, options)
     return RawNetwork(
@@ -120,9 +120,8 @@ def _raw_network(model: Any, path: Path, options: ExportOptions, *, trained_size
         image_size=image_size,
         class_names=names,
         stride=stride,
-        batched=True,
         source=path,
-        versions={"torch": torch.__version__, "ultralytics": ultralytics.__version__},
+        versions={"torch": torch.__version__, "ultralytics": import_ultralytics().__version__},
     )
 
 
@@ -163,8 +162,8 @@ def _trace(model: Any, *, image_size: int, max_detections: int) -> onnx.ModelPro
     _prepare(model, image_size=image_size, max_detections=max_detections)
     # Two pictures, so that a batch of one is nowhere taken for a constant.
     pictures = torch.zeros(2, 3, image_size, image_size)
-    file = io.BytesIO()
-    with torch.no_grad(), _without_warnings():
+    with torch.no_grad(), _without_warnings(), tempfile.TemporaryDirectory(prefix="sightline-") as folder:
+        file = Path(folder) / "raw.onnx"
         model(pictures)  # lets the head compute its anchors once, which then are constants
         torch.onnx.export(
             model,
@@ -176,21 +175,20 @@ def _trace(model: Any, *, image_size: int, max_detections: int) -> onnx.ModelPro
             output_names=["output0"],
             dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}},
         )
-    traced = onnx.load_from_string(file.getvalue())
+        traced = onnx.load(file)
     traced.ir_version = IR_VERSION
     return traced
 
 
 def _prepare(model: Any, *, image_size: int, max_detections: int) -> None:
     """What Ultralytics' own exporter sets before it traces."""
-    from ultralytics.nn.modules import C2f
-
+    with_split = import_ultralytics().nn.modules.C2f
     head = model.model[-1]
     head.export, head.format, head.dynamic, head.xyxy, head.shape = True, "onnx", False, False, None
     anchors = sum((image_size // int(stride)) ** 2 for stride in model.stride)
     head.max_det = min(max_detections, anchors)
     for layer in model.modules():
-        if isinstance(layer, C2f):
+        if isinstance(layer, with_split):
             layer.forward = layer.forward_split
         elif hasattr(layer, "inplace"):
             layer.inplace = True
