@@ -68,7 +68,7 @@ def command(repository: Path, output: Path) -> None:
 def _check_bundled(repository: Path) -> None:
     if not (repository / MODEL / "config.pbtxt").is_file():
         raise MissingDependencyError(
-            f"{repository} holds no model named {MODEL!r}: run this in a checkout, where the bundled detector stands in "
+            f"{repository} holds no model named {MODEL!r}: run this in a checkout, where the bundled detector is in "
             "model_repository/, or name that folder with --repository"
         )
 
@@ -82,7 +82,7 @@ def _detect(url: str, pictures: Path, output: Path) -> tuple[JobReport, Sequence
 
     rows: list[Row] = []
     sources = Sources([str(pictures)])
-    writers = (JsonLinesWriter(output), AnnotatedWriter(output, base=sources.base))
+    writers = (JsonLinesWriter(output), AnnotatedWriter(output, base=sources.base()))
     pool = WriterPool(writers, errors=ErrorLog(output))
     with Client(url, model=MODEL) as client, RunProgress(sources) as progress:
         results = client.stream(sources, batch_size=_BATCH_SIZE)
