@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from sightline._find import Finder, Report, is_folder
-from sightline.detections import Result
+from sightline.detections import Result, Source
 from sightline.errors import UnreadableImageError
 
 IMAGE_ENDINGS = frozenset(
@@ -139,6 +139,11 @@ class Sources(Iterable[str]):
 def is_image_name(path: str) -> bool:
     """Whether the ending is one of `IMAGE_ENDINGS`, in lower or upper case."""
     return PurePath(path).suffix.lower() in IMAGE_ENDINGS
+
+
+def printable(name: Source) -> str:
+    """A name as a terminal can take it: line ends, control characters and undecodable bytes as backslash escapes."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(name))
 
 
 def _ignore(named: str, reason: str) -> None:

@@ -1,0 +1,294 @@
+"""`sightline detect`: find objects in pictures through a running server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sightline._options import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_SECONDS, DEFAULT_URL
+from sightline.annotate import DEFAULT_JPEG_QUALITY
+from sightline.contract import DEFAULT_MAX_PIXELS, DEFAULT_SCORE_THRESHOLD
+from sightline.errors import InvalidOptionError, ModelNotFoundError, ServerError
+
+if TYPE_CHECKING:
+    from sightline.client import Client
+    from sightline.job import JobReport, Row
+    from sightline.sources import Sources
+    from sightline.writers import CocoWriter, Writer
+
+FORMATS = ("jsonl", "coco", "yolo", "annotated")
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+_SHOWN_FAILURES = 5
+
+_EPILOG = """\b
+Examples:
+  sightline detect photos/ --model yolov8n --output results/
+  sightline detect 'photos/**/*.jpg' --format jsonl,annotated --confidence 0.4
+  sightline detect a.jpg b.png --classes person,car --url 10.0.0.5:8001
+  sightline detect photos/ --format coco --annotations instances.json
+  find . -name '*.jpg' -print0 | sightline detect - --null
+  jq -r 'select(.detections | any(.class_name == "dog")) | .source' results/results.jsonl
+
+\b
+What is written into the output folder (files of the same name are replaced, others stay):
+  jsonl      results.jsonl: one object a line, boxes in pixels of the upright picture
+  coco       coco_results.json for pycocotools; without --annotations also coco_images.json
+  yolo       labels/NAME.txt and classes.txt
+  annotated  annotated/NAME.jpg
+  always     errors.jsonl: every image that failed, and why; empty when none did
+
+Exit status: 0 when every image is done, 1 when any failed, 2 for wrong usage, 130 after Ctrl-C.
+"""
+
+
+def _parse_formats(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    formats = tuple(dict.fromkeys(part.strip() for part in value.split(",")))
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise click.BadParameter(f"{', '.join(map(repr, unknown))} is not one of {', '.join(FORMATS)}")
+    return formats
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.option("--model", help="The detector; may be left out where the server serves only one.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder that the results go to.",
+)
+@click.option("--url", default=DEFAULT_URL, show_default=True, metavar="HOST:PORT", help="Triton's gRPC service.")
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1),
+    default=DEFAULT_SCORE_THRESHOLD,
+    show_default=True,
+    help="Lowest score of a detection.",
+)
+@click.option("--classes", help="Keep only these classes: names separated by commas.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=DEFAULT_BATCH_SIZE,
+    show_default=True,
+    help="Images in one request, at the most.",
+)
+@click.option(
+    "--format",
+    "formats",
+    default=FORMATS[0],
+    show_default=True,
+    callback=_parse_formats,
+    help=f"What to write, separated by commas: {', '.join(FORMATS)}.",
+)
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="COCO annotations that give coco results their image and category ids.",
+)
+@click.option("--yolo-scores", is_flag=True, help="Add the score to each line of yolo labels.")
+@click.option(
+    "--jpeg-quality",
+    type=click.IntRange(1, 100),
+    default=DEFAULT_JPEG_QUALITY,
+    show_default=True,
+    help="Quality of annotated pictures.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=DEFAULT_MAX_PIXELS,
+    show_default=True,
+    help="Largest picture that is sent, width x height.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULT_TIMEOUT_SECONDS,
+    show_default=True,
+    help="Longest wait for the answer to one request, in seconds.",
+)
+@click.option("-0", "--null", is_flag=True, help="Paths on standard input end with NUL bytes instead of lines.")
+def command(images: tuple[str, ...], **choices: Any) -> None:
+    """Find objects in IMAGES through a running server.
+
+    IMAGES are files, folders (with all below them; pictures are known by their endings), patterns in quotes (** stands
+    for any folders), or - for paths on standard input. One that cannot be found, read or decoded is reported in
+    errors.jsonl, and the others go on.
+    """
+    from sightline.client import Client, ClientOptions
+
+    try:
+        options = ClientOptions(timeout_seconds=choices["timeout"], max_pixels=choices["max_pixels"])
+        _check_formats(choices)
+        model = choices["model"] or _only_model(choices["url"])
+        with Client(choices["url"], model=model, options=options) as client:
+            classes = _check_classes(client, choices)
+            report = _run(client, images, classes, choices)
+    except InvalidOptionError as error:
+        raise click.UsageError(str(error)) from error
+    raise SystemExit(EXIT_INTERRUPTED if report.interrupted else EXIT_FAILED if _has_failed(report) else 0)
+
+
+def _only_model(url: str) -> str:
+    """The one detector that is served.
+
+    Raises:
+        InvalidOptionError: there are none, or several.
+    """
+    from sightline.served import list_served
+
+    names = [served.name for served in list_served(url) if served.detector is not None]
+    if len(names) != 1:
+        hint = f"choose one with --model: {', '.join(names)}" if names else "make one with `sightline export`"
+        raise InvalidOptionError(f"{url} serves {len(names) or 'no'} detectors; {hint}")
+    click.echo(f"model: {names[0]} (the only one that {url} serves)", err=True)
+    return names[0]
+
+
+def _check_formats(choices: dict[str, Any]) -> None:
+    """Refuse options that would change nothing."""
+    for option, given, format_ in (
+        ("--annotations", choices["annotations"], "coco"),
+        ("--yolo-scores", choices["yolo_scores"], "yolo"),
+    ):
+        if given and format_ not in choices["formats"]:
+            raise InvalidOptionError(f"{option} belongs to --format {format_}, which is not asked for")
+
+
+def _check_classes(client: Client, choices: dict[str, Any]) -> list[str]:
+    """The classes to keep, none for all; asks the server for the known ones, and so whether it is there.
+
+    Raises:
+        InvalidOptionError: no such model or class; the message lists what there is.
+        ServerError: the server does not answer.
+    """
+    from sightline.detections import class_ids_of
+
+    try:
+        known = client.info.class_names
+    except ModelNotFoundError as error:
+        raise InvalidOptionError(_with_served(error, choices["url"])) from error
+    wanted = choices["classes"]
+    if wanted is None:
+        return []
+    names = [wanted] if wanted in known else [name.strip() for name in wanted.split(",") if name.strip()]
+    if not names:
+        raise InvalidOptionError("--classes names none; give names separated by commas, such as person,car")
+    class_ids_of(names, known)
+    return names
+
+
+def _with_served(error: ModelNotFoundError, url: str) -> str:
+    from sightline.served import list_served
+
+    try:
+        served = list_served(url)
+    except ServerError:  # some servers keep their list to themselves
+        return str(error)
+    names = [model.name for model in served if model.detector is not None]
+    return f"{error}; {url} serves: {', '.join(names) or 'no detector'}"
+
+
+def _run(client: Client, images: tuple[str, ...], classes: list[str], choices: dict[str, Any]) -> JobReport:
+    from sightline import job
+    from sightline.progress import RunProgress
+    from sightline.sources import Sources
+    from sightline.writers import CocoWriter, ErrorLog, WriterPool
+    from sightline.writers.annotated import ANNOTATED_FOLDER
+
+    output: Path = choices["output"]
+    sources = Sources(
+        images,
+        stdin=getattr(sys.stdin, "buffer", None),
+        null_separated=choices["null"],
+        exclude=[output / ANNOTATED_FOLDER],  # pictures of an earlier run, or of this one, are no input
+    )
+    writers = _writers(sources, choices)
+    failures = _Failures()
+    with RunProgress(sources) as progress:
+        report = job.run(
+            client.stream(sources, batch_size=choices["batch_size"], score_threshold=choices["confidence"]),
+            pool=WriterPool(writers, errors=ErrorLog(output)),
+            sources=sources,
+            classes=classes,
+            watchers=[progress.advance, failures.add],
+        )
+    failures.show(report)
+    for writer in writers:
+        if isinstance(writer, CocoWriter):
+            _show_left_out(writer)
+    _show_summary(report, output)
+    return report
+
+
+def _writers(sources: Sources, choices: dict[str, Any]) -> list[Writer]:
+    from sightline.writers import AnnotatedWriter, CocoIds, CocoWriter, JsonLinesWriter, YoloWriter
+
+    output: Path = choices["output"]
+    base = sources.base()
+
+    def coco() -> Writer:
+        path = choices["annotations"]
+        return CocoWriter(output, ids=None if path is None else CocoIds.from_annotations(path))
+
+    make: dict[str, Callable[[], Writer]] = {
+        "jsonl": lambda: JsonLinesWriter(output),
+        "coco": coco,
+        "yolo": lambda: YoloWriter(output, base=base, with_scores=choices["yolo_scores"]),
+        "annotated": lambda: AnnotatedWriter(output, base=base, jpeg_quality=choices["jpeg_quality"]),
+    }
+    return [make[name]() for name in choices["formats"]]
+
+
+class _Failures:
+    """The first few images that failed, for people at a terminal."""
+
+    def __init__(self) -> None:
+        self._first: list[Row] = []
+
+    def add(self, row: Row) -> None:
+        if row.error is not None and len(self._first) < _SHOWN_FAILURES:
+            self._first.append(row)
+
+    def show(self, report: JobReport) -> None:
+        from sightline.sources import printable
+
+        if sys.stderr.isatty():
+            for row in self._first:
+                click.secho(f"failed: {printable(row.source)}: {printable(str(row.error))}", fg="red", err=True)
+            if len(self._first) < report.failed:
+                click.secho(f"… {report.failed - len(self._first):,} more", fg="red", err=True)
+        for line in report.unlogged:
+            click.secho(f"error: {printable(line)}", fg="red", err=True)
+
+
+def _show_left_out(writer: CocoWriter) -> None:
+    if writer.left_out:
+        classes = ", ".join(f"{number:,} {name}" for name, number in writer.left_out.most_common(_SHOWN_FAILURES))
+        click.echo(
+            f"coco: left out {writer.left_out.total():,} objects of classes without a category: {classes}", err=True
+        )
+
+
+def _has_failed(report: JobReport) -> bool:
+    return bool(report.failed or report.unlogged)
+
+
+def _show_summary(report: JobReport, output: Path) -> None:
+    from sightline.sources import printable
+    from sightline.writers.jsonl import ERRORS_FILE
+
+    where = f"results in {printable(output)}"
+    if report.failed:
+        where += f", failures in {printable(output / ERRORS_FILE)}"
+    start = "interrupted: " if report.interrupted else ""
+    click.secho(f"{start}{report.summary()}; {where}", fg="yellow" if _has_failed(report) else "green")
