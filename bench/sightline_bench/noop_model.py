@@ -46,8 +46,9 @@ class TritonPythonModel:
             time.sleep(self._delay_seconds)
         payloads = [self._payloads(request) for request in requests]
         if self._poison and any(self._poison in payload for batch in payloads for payload in batch):
-            failure = self._utils.TritonError(NATIVE_FAILURE)
-            return [self._utils.InferenceResponse(error=failure) for _ in requests]
+            # An error that several responses share loses its text on the way.
+            errors = [self._utils.TritonError(NATIVE_FAILURE) for _ in requests]
+            return [self._utils.InferenceResponse(error=error) for error in errors]
         return [self._answer_or_blame(batch) for batch in payloads]
 
     def _payloads(self, request: Any) -> list[bytes]:

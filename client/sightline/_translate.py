@@ -29,6 +29,7 @@ class SuspectImageError(CorruptImageError):
     """
 
 
+_SPEAKS_HTTP = re.compile("http1|parsing HTTP/2", re.IGNORECASE)
 _NATIVE_REASON = re.compile(r"encountered:\s*([^\n]*)")
 # What nvImageCodec's and the decoders' words mean, by what is seen in the native backend's text.
 _NATIVE_WORDS = (
@@ -76,7 +77,7 @@ def _native_reason(text: str) -> str:
 
 
 def _unavailable(url: str, details: str) -> ServerError:
-    if "http1" in details.lower().replace(".", "") or "http/1" in details.lower():
+    if _SPEAKS_HTTP.search(details):
         return ServerUnavailableError(f"{url} speaks HTTP, not gRPC: give Triton's gRPC port, 8001 by default")
     return ServerUnavailableError(
         f"no Triton answers at {url} ({details}); start one with `sightline serve`, or check host and gRPC port"
