@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import io
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
 
 from sightline import contract
 from sightline.contract import TensorSpec
 from sightline.detector_info import DetectorInfo
 from sightline_export import config
+from sightline_export.repository import install_detector
 
-LETTERBOX_SOURCE = Path(config.__file__).with_name("letterbox") / "dali.py"
 ONNX_TYPES = {
     "UINT8": TensorProto.UINT8,
     "INT32": TensorProto.INT32,
@@ -29,27 +29,16 @@ INFO = DetectorInfo(class_names=("cat", "dog"))
 
 
 def write_good_repository(folder: Path, *, detector: str = DETECTOR, info: DetectorInfo = INFO) -> Path:
-    """Letterbox, network and ensemble as the exporter lays them out."""
-    write_letterbox(folder, info.image_size)
-    network = folder / contract.network_name(detector)
-    save(network / "1" / "model.onnx", network_graph(info).SerializeToString())
-    save(network / "warmup" / config.WARMUP_SHAPE, np.array([480, 640, 3], np.int64).tobytes())
-    write_config(network, config.network_config(detector=detector, info=info))
-    save(folder / detector / "1" / ".gitkeep", b"")
-    write_config(folder / detector, config.ensemble_config(detector=detector, info=info))
+    """Letterbox, network and ensemble, as the exporter writes them."""
+    install_detector(folder, detector, network_graph(info).SerializeToString(), info)
     return folder
 
 
 def write_letterbox(folder: Path, image_size: int) -> None:
-    model = folder / contract.letterbox_name(image_size)
-    buffer = io.BytesIO()
-    Image.new("RGB", (64, 48), (90, 120, 30)).save(buffer, "JPEG")
-    jpeg = buffer.getvalue()
-    save(model / "warmup" / config.WARMUP_JPEG, jpeg)
-    source = LETTERBOX_SOURCE.read_text().replace("IMAGE_SIZE = 640", f"IMAGE_SIZE = {image_size}")
-    save(model / "1" / "dali.py", source.encode())
-    rendered = config.letterbox_config(image_size=image_size, max_pixels=1000, warmup_jpeg_bytes=len(jpeg))
-    write_config(model, rendered)
+    """A letterbox that no detector uses."""
+    write_good_repository(folder, detector="passing", info=replace(INFO, image_size=image_size))
+    shutil.rmtree(folder / "passing")
+    shutil.rmtree(folder / contract.network_name("passing"))
 
 
 def network_graph(info: DetectorInfo = INFO, *, opset: int = 18, ir_version: int = 10) -> Any:

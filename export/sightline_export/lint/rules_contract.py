@@ -51,11 +51,17 @@ def _max_pixels(model: ModelFolder, repository: Repository) -> Iterator[Problem]
     if not model.is_letterbox:
         return
     text = model.parameters.get(contract.MAX_PIXELS_PARAMETER)
-    if text is None or not (text.isascii() and text.isdecimal() and int(text) > 0):
+    if read_max_pixels(model) is None:
         message = f"parameter {contract.MAX_PIXELS_PARAMETER!r} is {'missing' if text is None else repr(text)}"
         fix = f"state the largest width x height to decode as a whole number, such as {contract.DEFAULT_MAX_PIXELS}"
         line = model.line_of(f'"{contract.MAX_PIXELS_PARAMETER}"', "string_value")
         yield error(model.config_path, message, fix, line)
+
+
+def read_max_pixels(model: ModelFolder) -> int | None:
+    """The letterbox's limit on width x height; None where it is missing or no whole number above 0."""
+    text = model.parameters.get(contract.MAX_PIXELS_PARAMETER, "")
+    return int(text) or None if text.isascii() and text.isdecimal() else None
 
 
 def _contract_tensors(model: ModelFolder, repository: Repository) -> Iterator[Problem]:

@@ -29,7 +29,9 @@ _CACHE_FOLDER = "__pycache__"
 def _config_missing(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
     if model.config_path.exists():
         return
-    if model.name.startswith((".", "_", "~")):
+    if any(model.path.glob("previous/*")):
+        fix = "an export was killed: move back what is missing here from its folder previous/, then delete it"
+    elif model.name.startswith((".", "_", "~")):
         fix = "delete the folder: it is left over from an editor or an interrupted program"
     else:
         fix = "export the model again, or move the folder out of the repository"

@@ -10,15 +10,17 @@ import numpy as np
 from tritonclient.grpc import model_config_pb2 as pb
 
 from sightline import contract
+from sightline.errors import ImageError, ImageTooLargeError
+from sightline.headers import check_image
 from sightline_export.lint.findings import Problem, Rule, error, warning
 from sightline_export.lint.folders import ModelFolder, Repository
 from sightline_export.lint.rules_config import SERVED_BACKENDS
+from sightline_export.lint.rules_contract import read_max_pixels
 from sightline_export.lint.tensors import signature
 
 _ITEM_BYTES = {"BOOL": 1, "BF16": 2, "FP16": 2, "FP32": 4, "FP64": 8} | {
     f"{sign}INT{bits}": bits // 8 for sign in ("", "U") for bits in (8, 16, 32, 64)
 }
-_IMAGE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 
 Sample = tuple[Any, str, Any]
 """A warm-up request, an input's name, and what it is filled with."""
@@ -53,7 +55,7 @@ def _warmup_inputs(model: ModelFolder, repository: Repository) -> Iterator[Probl
         warmup, name, filled = sample
         if name not in wanted:
             message = f"warm-up {warmup.name!r} fills {name!r}, which is not an input"
-            yield error(model.config_path, message, f"inputs are {', '.join(wanted)}", _line(model, sample))
+            yield warning(model.config_path, message, f"inputs are {', '.join(wanted)}", _line(model, sample))
         elif not wanted[name].fits(signature(filled)):
             message = f"warm-up {warmup.name!r} fills {name!r} with {signature(filled)}; the input is {wanted[name]}"
             yield error(model.config_path, message, "state the input's type and shape", _line(model, sample))
@@ -121,9 +123,21 @@ def _warmup_image(model: ModelFolder, repository: Repository) -> Iterator[Proble
             message = f"warm-up {warmup.name!r} fills {name!r} with zeros or noise, which no decoder accepts"
             fix = f"put a JPEG into {contract.WARMUP_FOLDER}/ and name it: input_data_file"
             yield error(model.config_path, message, fix, _line(model, sample))
-        elif _file(model, filled).is_file() and not _file(model, filled).read_bytes().startswith(_IMAGE_MAGIC):
-            message = "this warm-up file is not an image, so that DALI cannot decode it and the model will not load"
-            yield error(_file(model, filled), message, "put a small JPEG here and state its length in dims")
+        elif _file(model, filled).is_file():
+            yield from _undecodable(model, _file(model, filled))
+
+
+def _undecodable(model: ModelFolder, path: Path) -> Iterator[Problem]:
+    max_pixels = read_max_pixels(model) or contract.DEFAULT_MAX_PIXELS
+    try:
+        check_image(path.read_bytes(), max_pixels=max_pixels)
+    except ImageTooLargeError as reason:
+        line = model.line_of(f'"{contract.MAX_PIXELS_PARAMETER}"', "string_value")
+        fix = f"raise {contract.MAX_PIXELS_PARAMETER}, or warm up with a smaller picture"
+        yield error(model.config_path, f"the model will not load, for its own warm-up: {reason}", fix, line)
+    except ImageError as reason:
+        message = f"the model will not load, for its own warm-up: {reason}"
+        yield error(path, message, "put a small JPEG here and state its length in dims")
 
 
 def _warmup_stray(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
