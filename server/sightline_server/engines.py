@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,9 @@ from sightline.errors import LaunchError, MissingDependencyError
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
+
+_MAX_MESSAGE_LENGTH = 400
+_SOURCE_PLACES = re.compile(r"(Exception from|Check '[^']*' failed at) \S+:\d+: ")
 
 
 class EngineError(Exception):
@@ -152,4 +156,10 @@ def _readable_errors(kind: type[Exception], what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise kind(f"{what}: {' '.join(str(error).split())}") from error
+        raise kind(f"{what}: {_shorten(str(error))}") from error
+
+
+def _shorten(message: str) -> str:
+    """One line, without the places in the engine's own sources that it goes through."""
+    line = _SOURCE_PLACES.sub("", " ".join(message.split()))
+    return line if len(line) <= _MAX_MESSAGE_LENGTH else f"{line[:_MAX_MESSAGE_LENGTH]} ..."

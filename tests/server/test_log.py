@@ -1,0 +1,44 @@
+"""What the log tells about a failure, from lines that Triton 2.51 wrote."""
+
+from __future__ import annotations
+
+from sightline_server.log import ModelFailure, last_words, model_failures, taken_port
+
+FRAME = "E1121 12:56:13.527566 8074 model_lifecycle.cc:642] "
+PYTHON = (
+    FRAME + "\"failed to load 'a_net' version 1: Internal: ValueError: model.onnx is\\nbroken\\n\\nAt:\\n"
+    '  /tmp/b/onnxruntime/model.py(14): initialize\\n"'
+)
+PARSE = (
+    "[libprotobuf ERROR /tmp/text_format.cc:337] Error parsing text-format inference.ModelConfig: 1:25: Message type "
+    '"inference.ModelConfig" has no field named "nonsense".'
+)
+POLL = FRAME + "\"Poll failed for model directory 'b': failed to read text proto from /r/b/config.pbtxt\""
+ENSEMBLE = FRAME + '"Invalid argument: ensemble c contains models that are not available or ambiguous: d"'
+
+
+def test_nothing_failed() -> None:
+    assert model_failures([]) == []
+    assert model_failures(["I1121 12:56:13.527566 8074 x.cc:1] \"successfully loaded 'a'\""]) == []
+
+
+def test_failures_are_readable_and_told_once() -> None:
+    assert model_failures([PYTHON, PYTHON, PARSE, POLL, ENSEMBLE]) == [
+        ModelFailure("a_net", "ValueError: model.onnx is broken"),
+        ModelFailure("b", '1:25: Message type "inference.ModelConfig" has no field named "nonsense".'),
+        ModelFailure("c", "contains models that are not available or ambiguous: d"),
+    ]
+
+
+def test_taken_port() -> None:
+    line = FRAME + "\"failed to start GRPC service: Unavailable - Socket '127.0.0.1:18001' already in use \""
+    assert taken_port(["other", line]) == 18001
+    assert taken_port(["other"]) is None
+
+
+def test_last_words() -> None:
+    table = ["+----+", "| a  |", ""]
+    assert last_words([]) == ""
+    assert last_words([FRAME + '"an error"', 'I1121 12:56:13.527566 8074 x.cc:1] "fine"', *table]) == "an error"
+    assert last_words([*table, "error: creating server: Internal - no"]) == "error: creating server: Internal - no"
+    assert last_words(["tritonserver: symbol lookup error"]) == "tritonserver: symbol lookup error"
