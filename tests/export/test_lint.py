@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -36,9 +37,14 @@ from sightline_export.lint import Finding, lint
 from sightline_export.lint.runner import EMPTY_REPOSITORY, RULES
 
 
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_good_repository(tmp_path_factory.mktemp("pristine"))
+
+
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    return write_good_repository(tmp_path / "repository")
+def repository(pristine: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(pristine, tmp_path / "repository")
 
 
 def test_a_good_repository_has_no_findings(repository: Path) -> None:
