@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -222,15 +223,22 @@ def test_a_fork_does_not_stop_it(start: Callable[..., EmbeddedServer]) -> None:
     assert is_ready(server)
 
 
-def test_a_server_that_never_gets_ready_leaves_nothing(models: Path, start: Callable[..., EmbeddedServer]) -> None:
-    write_python_model(
-        models, "slow", f"open({str(models.parent / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)"
-    )
-    file = models / "slow" / "1" / "model.py"
-    file.write_text("import os, time\n" + file.read_text())
-    with pytest.raises(LaunchError, match=r"was not ready within 3 s"):
-        start(ready_timeout_seconds=3)
-    assert not Path(f"/proc/{(models.parent / 'pid').read_text()}").exists()
+def test_a_server_that_never_gets_ready_leaves_nothing(
+    models: Path, start: Callable[..., EmbeddedServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_python_model(models, "slow", "import time; time.sleep(60)")
+    monkeypatch.setenv("SIGHTLINE_TEST", str(models))
+    with pytest.raises(LaunchError, match=r"was not ready within 2 s"):
+        start(ready_timeout_seconds=2)
+    assert list(with_environment(f"SIGHTLINE_TEST={models}")) == []
+
+
+def with_environment(setting: str) -> Iterator[int]:
+    """Processes that were started with this variable."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and setting.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                yield int(entry.name)
 
 
 def test_a_model_that_fails_is_named_with_file_and_reason(models: Path, start: Callable[..., EmbeddedServer]) -> None:
