@@ -121,7 +121,8 @@ def damaged(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".webp", ".bmp", ".tiff"])
 def test_one_request_of_several_images(client: triton.InferenceServerClient, extension: str) -> None:
-    sizes = [(853, 1280), (240, 320), (1, 641), (641, 1), (427, 640), (1500, 999), (5, 7), (320, 320)]
+    large = [(853, 1280), (1500, 999)] if extension == ".jpg" else []  # the others take long to encode
+    sizes = [(240, 320), (1, 641), (641, 1), (213, 320), (5, 7), (320, 320), *large]
     files = files_of(*sizes, extension=extension)
     images, shapes = letterboxed(client, files)
     assert images.shape == (len(files), IMAGE_SIZE, IMAGE_SIZE, 3)
