@@ -22,6 +22,7 @@ FOUNDATION = {
     "sightline.contract",
     "sightline.boxes",
     "sightline.headers",
+    "sightline._header_fields",
     "sightline.detector_info",
 }
 HEAVY = {"torch", "torchvision", "ultralytics", "onnx", "onnxruntime", "openvino", "nvidia", "cv2", "supervision"}
