@@ -18,8 +18,10 @@ _UNLIMITED = -1
 # Triton ends connections that are pinged more often than every 5 minutes while nothing else is sent.
 _KEEPALIVE_MILLISECONDS = 310_000
 _KEEPALIVE_TIMEOUT_MILLISECONDS = 20_000
+# Pauses between attempts to connect; each attempt may take longer, on a busy machine or a slow line.
 _FIRST_RECONNECT_MILLISECONDS = 100
 _LONGEST_RECONNECT_MILLISECONDS = 1_000
+_CONNECT_TIMEOUT_MILLISECONDS = 10_000
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", _UNLIMITED),
@@ -27,7 +29,8 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", _KEEPALIVE_MILLISECONDS),
     ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MILLISECONDS),
     ("grpc.initial_reconnect_backoff_ms", _FIRST_RECONNECT_MILLISECONDS),
-    ("grpc.min_reconnect_backoff_ms", _FIRST_RECONNECT_MILLISECONDS),
+    # In spite of its name, the time that one attempt may take.
+    ("grpc.min_reconnect_backoff_ms", _CONNECT_TIMEOUT_MILLISECONDS),
     ("grpc.max_reconnect_backoff_ms", _LONGEST_RECONNECT_MILLISECONDS),
     # We try again ourselves, and know for how long.
     ("grpc.enable_retries", 0),

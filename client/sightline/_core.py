@@ -18,6 +18,8 @@ from sightline.detections import Detections
 from sightline.errors import ClientStateError, InvalidOptionError
 from sightline.images import Image
 
+_DESCRIPTION_TIMEOUT_SECONDS = 10.0
+
 
 class Core:
     """Opens streams to one detector, and closes them.
@@ -57,7 +59,9 @@ class Core:
         self.check_usable()
         with self._asking:
             if self._detector is None:
-                config = self._channel.model_config(self._model, timeout_seconds=self.options.timeout_seconds)
+                # A deadline for detections may be shorter than it takes to connect.
+                timeout_seconds = max(self.options.timeout_seconds, _DESCRIPTION_TIMEOUT_SECONDS)
+                config = self._channel.model_config(self._model, timeout_seconds=timeout_seconds)
                 self._detector = read_detector(config)
             return self._detector
 

@@ -33,7 +33,7 @@ from sightline_server.launcher import EmbeddedServer
 ENTRIES = 50_000
 DETECTORS = {
     "echo": NoopOptions(echo=True),
-    "slow": NoopOptions(echo=True, delay_seconds=0.2),
+    "slow": NoopOptions(echo=True, delay_seconds=0.1),
     "one_by_one": NoopOptions(echo=True, max_batch_size=1),
     # Waits for other requests, so that a poisoned one has company.
     "native": NoopOptions(echo=True, poison=POISON, max_queue_delay_microseconds=2_000),
@@ -212,8 +212,6 @@ def test_a_full_queue_is_waited_for(server: EmbeddedServer, kind: TransportKind)
 
 def test_a_deadline_for_each_request(server: EmbeddedServer, kind: TransportKind) -> None:
     options = ClientOptions(transport=kind, timeout_seconds=0.05)
-    with Client(server.grpc_url, model="slow", options=ClientOptions(transport=kind)) as patient:
-        assert patient.info.class_names == ("thing",)
     with Client(server.grpc_url, model="slow", options=options) as client:
         results = list(client.stream([numbered(n) for n in range(10)], batch_size=4))
     assert [type(result.error) for result in results] == [DeadlineExceededError] * 10
@@ -260,7 +258,7 @@ def test_nothing_is_left_behind(server: EmbeddedServer, kind: TransportKind) -> 
 
     use()
     threads, files = threading.active_count(), open_files()
-    for _ in range(5):
+    for _ in range(3):
         use()
     assert threading.active_count() <= threads
     wait_until(lambda: open_files() <= files)
