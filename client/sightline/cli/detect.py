@@ -127,7 +127,11 @@ def command(images: tuple[str, ...], **choices: Any) -> None:
     from sightline.client import Client, ClientOptions
 
     try:
-        options = ClientOptions(timeout_seconds=choices["timeout"], max_pixels=choices["max_pixels"])
+        options = ClientOptions(
+            score_threshold=choices["confidence"],
+            timeout_seconds=choices["timeout"],
+            max_pixels=choices["max_pixels"],
+        )
         _check_formats(choices)
         model = choices["model"] or _only_model(choices["url"])
         with Client(choices["url"], model=model, options=options) as client:
@@ -216,7 +220,7 @@ def _run(client: Client, images: tuple[str, ...], classes: list[str], choices: d
     failures = _Failures()
     with RunProgress(sources) as progress:
         report = job.run(
-            client.stream(sources, batch_size=choices["batch_size"], score_threshold=choices["confidence"]),
+            client.stream(sources, batch_size=choices["batch_size"]),
             pool=WriterPool(writers, errors=ErrorLog(output)),
             sources=sources,
             classes=classes,
