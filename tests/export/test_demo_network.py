@@ -10,8 +10,9 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d
 
-from sightline_export.demo.network import DemoDetector, places
+from sightline_export.demo.network import HALVING, DemoDetector, places
 from sightline_export.demo.objects import CLASS_NAMES
 from sightline_export.demo.raw_onnx import write_raw_onnx
 
@@ -40,20 +41,20 @@ def test_places_are_the_middles_of_the_cells() -> None:
     assert strides.flatten().tolist() == [8] * 32 + [16] * 8 + [32] * 2
 
 
-@pytest.mark.parametrize(("height", "width"), [(640, 640), (320, 320), (64, 96)])
+@pytest.mark.parametrize(("height", "width"), [(640, 640), (320, 320), (64, 128)])
 def test_the_output_is_centre_boxes_over_class_scores(network: DemoDetector, height: int, width: int) -> None:
     with torch.no_grad():
         output = network(torch.rand(2, 3, height, width))
-    assert output.shape == (2, 4 + CLASSES, height * width * 21 // 1024)
+    assert output.shape == (2, 4 + CLASSES, height * width * 21 // 4096)
     assert output.dtype == torch.float32
     assert (output[:, 2:4] >= 0).all()
     assert ((output[:, 4:] > 0) & (output[:, 4:] < 1)).all()
 
 
 def test_corners_and_centres_are_the_same_boxes(network: DemoDetector) -> None:
-    images = torch.rand(1, 3, 64, 64)
+    images = torch.rand(1, 3, 128, 128)
     with torch.no_grad():
-        corners, output = network.raw(images).boxes_xyxy, network(images)
+        corners, output = HALVING * network.raw(avg_pool2d(images, HALVING)).boxes_xyxy, network(images)
     middle, size = output[:, :2], output[:, 2:4]
     assert torch.allclose(torch.cat((middle - size / 2, middle + size / 2), 1).transpose(1, 2), corners, atol=1e-3)
 
@@ -80,4 +81,4 @@ def test_the_onnx_file_says_what_it_is(raw_path: Path) -> None:
     assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["images", "output0"]
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert ast.literal_eval(metadata["names"]) == dict(enumerate(CLASS_NAMES))
-    assert metadata["stride"] == "32"
+    assert metadata["stride"] == "64"

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from sightline_export.demo.batches import Batches, Schedule
-from sightline_export.demo.loss import assign, detection_loss
+from sightline_export.demo.loss import BACKGROUND, assign, detection_loss
 from sightline_export.demo.network import DemoDetector, places
 from sightline_export.demo.objects import CLASS_NAMES
 from sightline_export.demo.samples import Labelled, labelled_picture
 from sightline_export.demo.train import Run, main, rate, train, train_step
 
-SMALL = Schedule(steps=6, coarse_sides=(96, 128), coarse_batch=2, fine_side=160, fine_batch=1, fine_share=0.34)
+SMALL = Schedule(steps=6, batch=2, sides=(96, 128))
 
 
 @pytest.fixture(scope="module")
@@ -24,43 +24,44 @@ def pictures() -> list[Labelled]:
     return [labelled_picture(index, seed=9) for index in range(4)]
 
 
-def cells(side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A network's answer that says of every place: a box of 16 px around me, no class."""
-    centres, _ = places((side, side))
-    return centres, torch.cat((centres - 8, centres + 8), 1), torch.full((len(centres), 2), -5.0)
+def owners(wanted: list[list[float]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Who answers for whom among the places of a 128-pixel picture, with their centres and strides."""
+    centres, strides = places((128, 128))
+    return assign(centres, strides, torch.tensor(wanted).reshape(-1, 4)), centres, strides
 
 
 def test_without_objects_everything_is_background() -> None:
-    centres, boxes, logits = cells(64)
-    targets = assign(boxes, logits, centres, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
-    assert (targets.object_index == -1).all()
-    assert targets.quality.sum() == 0
+    owner, centres, _ = owners([])
+    assert owner.shape == (len(centres),)
+    assert (owner == BACKGROUND).all()
 
 
-def test_places_inside_an_object_answer_for_it() -> None:
-    centres, boxes, logits = cells(64)
-    wanted = torch.tensor([[4.0, 4.0, 36.0, 36.0], [40.0, 41.0, 63.0, 63.0]])
-    targets = assign(boxes, logits, centres, wanted, torch.tensor([0, 1]))
-    for index in (0, 1):
-        own = centres[targets.object_index == index]
-        assert 1 <= len(own) <= 10
-        assert ((own > wanted[index, :2]) & (own < wanted[index, 2:])).all()
-    assert targets.quality[targets.object_index == 1].max() == pytest.approx(16 * 16 / (23 * 22), abs=1e-4)
-    assert targets.quality[targets.object_index == -1].sum() == 0
+def test_places_near_the_middle_of_an_object_answer_for_it() -> None:
+    wanted = [[4.0, 4.0, 36.0, 36.0], [40.0, 41.0, 83.0, 73.0]]
+    owner, centres, strides = owners(wanted)
+    for index, (left, top, right, bottom) in enumerate(wanted):
+        own, reach = centres[owner == index], 1.5 * strides[owner == index]
+        assert len(own) >= 4
+        middle = torch.tensor([(left + right) / 2, (top + bottom) / 2])
+        assert ((own - middle).abs() < reach).all()
+        assert ((own > torch.tensor([left, top])) & (own < torch.tensor([right, bottom]))).all()
 
 
-def test_a_disputed_place_goes_to_the_better_overlap() -> None:
-    centres, boxes, logits = cells(64)
-    wanted = torch.tensor([[0.0, 0.0, 64.0, 64.0], [20.0, 20.0, 36.0, 36.0]])
-    targets = assign(boxes, logits, centres, wanted, torch.tensor([0, 0]))
+@pytest.mark.parametrize(("side", "stride"), [(12.0, {8.0}), (60.0, {8.0, 16.0}), (120.0, {16.0, 32.0})])
+def test_the_scale_follows_the_size(side: float, stride: set[float]) -> None:
+    owner, _, strides = owners([[4.0, 4.0, 4.0 + side, 4.0 + side]])
+    assert set(strides[owner == 0].flatten().tolist()) == stride
+
+
+def test_a_disputed_place_goes_to_the_smaller_object() -> None:
+    owner, centres, _ = owners([[0.0, 0.0, 56.0, 56.0], [20.0, 20.0, 36.0, 36.0]])
     place = int(((centres - 28) ** 2).sum(1).argmin())
-    assert targets.object_index[place] == 1
+    assert owner[place] == 1
 
 
 def test_a_tiny_object_finds_a_place() -> None:
-    centres, boxes, logits = cells(64)
-    targets = assign(boxes, logits, centres, torch.tensor([[7.0, 7.0, 9.0, 9.0]]), torch.tensor([1]))
-    assert (targets.object_index == 0).any()
+    owner, _, _ = owners([[7.0, 7.0, 9.0, 9.0]])
+    assert (owner == 0).sum() == 1
 
 
 def test_the_loss_of_pictures_without_objects_is_finite_and_trains() -> None:
@@ -81,8 +82,8 @@ def test_batches_are_a_function_of_seed_and_step(pictures: list[Labelled]) -> No
 
 def test_batches_follow_the_schedule(pictures: list[Labelled]) -> None:
     shapes = [tuple(Batches(pictures, SMALL, 1)[step].images.shape) for step in range(SMALL.steps)]
-    assert all(shape[0] == 2 and shape[2] in (96, 128) for shape in shapes[:4])
-    assert shapes[4:] == [(1, 3, 160, 160)] * 2
+    assert {shape[0] for shape in shapes} == {2}
+    assert {shape[2] for shape in shapes} == {96, 128}
 
 
 def test_boxes_of_batches_lie_in_the_picture(pictures: list[Labelled]) -> None:
@@ -96,7 +97,7 @@ def test_boxes_of_batches_lie_in_the_picture(pictures: list[Labelled]) -> None:
 
 def test_a_schedule_refuses_sides_that_the_strides_do_not_divide() -> None:
     with pytest.raises(ValueError, match=r"\[100\] are not multiples of 32"):
-        Schedule(coarse_sides=(96, 100))
+        Schedule(sides=(96, 100))
 
 
 def test_the_rate_rises_and_falls() -> None:

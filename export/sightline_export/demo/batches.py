@@ -29,31 +29,18 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How large the pictures of a step are.
+    """How many steps there are, and what each sees: `batch` pictures of one of `sides` pixels, halved ones."""
 
-    Most steps see small ones (`coarse_sides`, `coarse_batch` at a time), which is quick on a CPU; the last
-    `fine_share` of the `steps` see them at `fine_side`, as the served network will.
-    """
-
-    steps: int = 640
-    coarse_sides: tuple[int, ...] = (256, 320)
-    coarse_batch: int = 16
-    fine_side: int = 640
-    fine_batch: int = 4
-    fine_share: float = 0.16
+    steps: int = 1200
+    batch: int = 16
+    sides: tuple[int, ...] = (288, 320, 352)
 
     def __post_init__(self) -> None:
-        wrong = [side for side in (*self.coarse_sides, self.fine_side) if side < 64 or side % 32]
+        wrong = [side for side in self.sides if side < 64 or side % 32]
         if wrong:
             raise ValueError(f"sides {wrong} are not multiples of 32 from 64 up")
-        if self.steps < 1 or not 0 <= self.fine_share <= 1:
-            raise ValueError(f"steps {self.steps} must be at least 1 and fine_share {self.fine_share} in 0..1")
-
-    def size(self, step: int, rng: np.random.Generator) -> tuple[int, int]:
-        """Side in pixels and number of pictures for a step."""
-        if step >= self.steps * (1 - self.fine_share):
-            return self.fine_side, self.fine_batch
-        return int(rng.choice(self.coarse_sides)), self.coarse_batch
+        if self.steps < 1 or self.batch < 1:
+            raise ValueError(f"steps {self.steps} and batch {self.batch} must be at least 1")
 
 
 class Batches(Dataset[Batch]):
@@ -71,7 +58,7 @@ class Batches(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         """The batch of a step."""
         rng = np.random.default_rng([self._seed, step])
-        side, count = self._schedule.size(step, rng)
+        side, count = int(rng.choice(self._schedule.sides)), self._schedule.batch
         chosen = rng.choice(len(self._pictures), count, replace=len(self._pictures) < count)
         framed = [frame(self._pictures[index], side, rng) for index in chosen]
         images = torch.from_numpy(np.stack([picture for picture, _, _ in framed])).permute(0, 3, 1, 2)

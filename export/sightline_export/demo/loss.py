@@ -2,82 +2,66 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
-from torchvision.ops import box_iou, complete_box_iou_loss
+from torchvision.ops import complete_box_iou_loss, sigmoid_focal_loss
 
-from .network import RawOutput
+from .network import STRIDES, RawOutput
 
-# Places per object, and how much classification and overlap count when they are ranked.
-_PLACES_PER_OBJECT = 10
-_SCORE_POWER, _OVERLAP_POWER = 0.5, 5.0
-_BOX_WEIGHT, _SCORE_WEIGHT = 3.0, 1.0
-# Objects smaller than this are searched in a square of this size, so that each finds a place.
-_LEAST_SEARCH_PX = 18.0
-
-
-class Targets(NamedTuple):
-    """What one picture's places should say.
-
-    `object_index`: int64 [A], -1 for background. `quality`: float [A], the score that an assigned place should
-    give its class, 0 elsewhere.
-    """
-
-    object_index: Tensor
-    quality: Tensor
+BACKGROUND = -1
+_BOX_WEIGHT = 2.0
+# A scale answers for objects whose longer side is this many of its strides; the outer scales take what is beyond.
+_LEAST_STRIDES, _MOST_STRIDES = 3.0, 8.0
+# Places answer within this many strides of an object's centre, along each axis.
+_REACH_STRIDES = 1.5
 
 
 def detection_loss(raw: RawOutput, boxes_xyxy: list[Tensor], class_ids: list[Tensor]) -> Tensor:
-    """Mean loss of a batch: CIoU on assigned places, cross entropy towards the overlap on all places.
+    """Mean loss of a batch: CIoU on the places that answer for an object, focal cross entropy on all places.
 
     `boxes_xyxy` and `class_ids` hold, for each picture, float [m, 4] in input pixels and int64 [m].
     """
-    box_sum = raw.logits.sum() * 0
-    score_sum, quality_sum = box_sum, torch.zeros(())
-    for boxes, logits, wanted, ids in zip(raw.boxes_xyxy, raw.logits, boxes_xyxy, class_ids, strict=True):
-        targets = assign(boxes.detach(), logits.detach(), raw.centres, wanted, ids)
-        chosen = targets.object_index >= 0
-        index = targets.object_index[chosen]
-        goal = torch.zeros_like(logits)
-        goal[chosen, ids[index]] = targets.quality[chosen]
-        # Easy background is nearly free, or its thousands of places would outweigh the few objects.
-        charge = torch.where(goal > 0, 1.0, logits.detach().sigmoid() ** 1.5)
-        score_sum = score_sum + (charge * binary_cross_entropy_with_logits(logits, goal, reduction="none")).sum()
-        each = complete_box_iou_loss(boxes[chosen], wanted[index])
-        box_sum = box_sum + (each * targets.quality[chosen]).sum()
-        quality_sum = quality_sum + targets.quality.sum()
-    return (_BOX_WEIGHT * box_sum + _SCORE_WEIGHT * score_sum) / quality_sum.clamp(min=1.0)
+    owners = [assign(raw.centres, raw.strides, wanted) for wanted in boxes_xyxy]
+    goal = torch.zeros_like(raw.logits)
+    wanted_xyxy = []
+    for picture, (owner, wanted, ids) in enumerate(zip(owners, boxes_xyxy, class_ids, strict=True)):
+        chosen = owner != BACKGROUND
+        goal[picture, chosen, ids[owner[chosen]]] = 1.0
+        wanted_xyxy.append(wanted[owner[chosen]])
+    chosen = torch.stack(owners) != BACKGROUND
+    box_sum = complete_box_iou_loss(raw.boxes_xyxy[chosen], torch.cat(wanted_xyxy), reduction="sum")
+    score_sum = sigmoid_focal_loss(raw.logits, goal, reduction="sum")
+    mean: Tensor = (_BOX_WEIGHT * box_sum + score_sum) / chosen.sum().clamp(min=1)
+    return mean
 
 
 @torch.no_grad()
-def assign(boxes_xyxy: Tensor, logits: Tensor, centres: Tensor, wanted_xyxy: Tensor, class_ids: Tensor) -> Targets:
-    """Choose, for each of m objects, the places inside it that already agree best with it.
+def assign(centres: Tensor, strides: Tensor, wanted_xyxy: Tensor) -> Tensor:
+    """Which object each place answers for: int64 [A], a row of `wanted_xyxy` or `BACKGROUND`.
 
-    `boxes_xyxy` float [A, 4] and `logits` float [A, classes] are the network's present answers, `centres` float
-    [A, 2]; `wanted_xyxy` float [m, 4], `class_ids` int64 [m]. A place that several objects want goes to the one
-    that it overlaps most. The best place of an object should score its overlap, the others in proportion.
+    Places of the scales that fit an object's size answer for it where they lie inside it and near its centre; the
+    place nearest to the centre on the finest scale that fits always does. Of several objects the smallest wins.
+
+    `centres` float [A, 2] and `strides` float [A, 1] are the places, in pixels; `wanted_xyxy` float [m, 4].
     """
-    count = len(centres)
     if len(wanted_xyxy) == 0:
-        return Targets(torch.full((count,), -1), torch.zeros(count))
-    overlaps = box_iou(wanted_xyxy, boxes_xyxy)
-    agreement = logits.sigmoid()[:, class_ids].T ** _SCORE_POWER * overlaps**_OVERLAP_POWER
-    ranked = torch.where(_inside(centres, wanted_xyxy), agreement + 1e-9, 0.0)
-    best, places = ranked.topk(min(_PLACES_PER_OBJECT, count), dim=1)
-    wants = torch.zeros_like(ranked).scatter_(1, places, (best > 0).float()) > 0
-    owner = torch.where(wants, overlaps + 1e-6, 0.0).max(0)
-    owned = wants & (torch.arange(len(wanted_xyxy))[:, None] == owner.indices[None])
-    agreement, overlaps = agreement * owned, overlaps * owned
-    share = agreement / agreement.amax(1, keepdim=True).clamp(min=1e-12)
-    quality = (share * overlaps.amax(1, keepdim=True)).amax(0)
-    return Targets(torch.where(owned.any(0), owner.indices, -1), quality)
-
-
-def _inside(centres: Tensor, wanted_xyxy: Tensor) -> Tensor:
-    """Which centres lie in which object's box, bool [m, A]; tiny boxes are widened."""
+        return torch.full((len(centres),), BACKGROUND)
     middle = (wanted_xyxy[:, :2] + wanted_xyxy[:, 2:]) / 2
-    half = ((wanted_xyxy[:, 2:] - wanted_xyxy[:, :2]) / 2).clamp(min=_LEAST_SEARCH_PX / 2)
-    return ((centres[None] - middle[:, None]).abs() < half[:, None]).all(2)
+    half = (wanted_xyxy[:, 2:] - wanted_xyxy[:, :2]) / 2
+    away = (centres[None] - middle[:, None]).abs()
+    inside = (away < half[:, None]).all(2) & (away < _REACH_STRIDES * strides[None]).all(2)
+    fits = _fits(half.amax(1) * 2, strides[:, 0])
+    distance = torch.where(fits, away.sum(2) + strides[:, 0] * 1e-3, torch.inf)
+    nearest = torch.zeros_like(fits).scatter_(1, distance.argmin(1, keepdim=True), value=True)
+    candidate = (inside & fits) | nearest
+    area = torch.where(candidate, half.prod(1)[:, None], torch.inf)
+    least, owner = area.min(0)
+    return torch.where(least.isfinite(), owner, BACKGROUND)
+
+
+def _fits(longer_sides: Tensor, strides: Tensor) -> Tensor:
+    """Whether an object of that longer side belongs to a place of that stride, bool [m, A]."""
+    ratio = longer_sides[:, None] / strides[None]
+    large_enough = (ratio >= _LEAST_STRIDES) | (strides[None] == min(STRIDES))
+    small_enough = (ratio <= _MOST_STRIDES) | (strides[None] == max(STRIDES))
+    return large_enough & small_enough

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import torch
 
-from .network import STRIDES, DemoDetector
+from .network import HALVING, STRIDES, DemoDetector
 
 _OPSET, _IR_VERSION = 18, 10
 
@@ -33,6 +33,6 @@ def write_raw_onnx(network: DemoDetector, path: Path, *, class_names: tuple[str,
     model = program.model_proto
     model.ir_version = min(model.ir_version, _IR_VERSION)
     names = dict(enumerate(class_names))
-    onnx.helper.set_model_props(model, {"names": repr(names), "stride": str(max(STRIDES)), "task": "detect"})
+    onnx.helper.set_model_props(model, {"names": repr(names), "stride": str(HALVING * max(STRIDES)), "task": "detect"})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
