@@ -1,6 +1,6 @@
 """Unary calls against `ModelStreamInfer`, and requests in flight: what the client costs by itself.
 
-    python -m sightline_bench.transports [--images 4000 --payload-bytes 100000 --rounds 3 --batch-sizes 1 8]
+    python -m sightline_bench.transports [--images 2000 --payload-bytes 100000 --rounds 3 --batch-sizes 1 8]
 
 A no-op detector answers on an embedded server of its own. Settings take turns in every round, so that a busy machine
 disturbs them alike; the table shows medians over the rounds. The client's defaults come from it.
@@ -26,8 +26,8 @@ from sightline._options import TRANSPORT_KINDS, TransportKind
 from sightline_bench.noop import DEFAULT_NAME, write_noop_detector
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
-_IN_FLIGHT = (1, 2, 4, 8, 16)
-_WARM_UP_IMAGES = 200
+_IN_FLIGHT = (1, 2, 4, 8)
+_WARM_UP_IMAGES = 64
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def table(measured: dict[Setting, list[Measurement]]) -> str:
 def main() -> None:
     """Serve, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m sightline_bench.transports")
-    parser.add_argument("--images", type=int, default=4000, help="per run")
+    parser.add_argument("--images", type=int, default=2000, help="per run")
     parser.add_argument("--payload-bytes", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8])
