@@ -9,12 +9,21 @@ from pathlib import Path
 import pytest
 import tritonclient.grpc
 
+from sightline.contract import Precision
 from sightline.errors import MissingDependencyError
 from sightline_bench.noop import DEFAULT_NAME, write_noop_detector
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED_DATA = CHECKOUT.parent / "shared" / "data"
+
+DETECTORS: dict[str, tuple[str, Precision]] = {
+    "yolov8n": ("weights/yolov8n.pt", "fp32"),
+    "yolov8n_bf16": ("weights/yolov8n.pt", "bf16"),
+    "yolo26n_foreign": ("onnx/yolo26n_int8_dynamic_e2e.onnx", "fp32"),
+    "yolov8n_foreign": ("onnx/yolov8n_int8_qdq_opset11.onnx", "fp32"),
+}
+"""Real detectors that the session's server can serve: source in the shared data, precision."""
 
 
 def skip_or_fail(reason: str) -> None:
@@ -68,3 +77,22 @@ def load_model(server: EmbeddedServer) -> Callable[[str], None]:
 def noop_model(server: EmbeddedServer) -> str:
     """Name of a served detector that finds nothing, at once."""
     return DEFAULT_NAME
+
+
+@pytest.fixture(scope="session")
+def serve_detector(repository: Path, load_model: Callable[[str], None], shared_data: Path) -> Callable[[str], str]:
+    """A function that exports one of `DETECTORS` into the session's server, the first time, and returns its name."""
+    from sightline_export.exporter import export
+    from sightline_export.options import ExportOptions
+
+    served: set[str] = set()
+
+    def serve(name: str) -> str:
+        source, precision = DETECTORS[name]
+        if name not in served:
+            export(shared_data / source, repository=repository, name=name, options=ExportOptions(precision=precision))
+            load_model(name)
+            served.add(name)
+        return name
+
+    return serve

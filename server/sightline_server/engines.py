@@ -123,13 +123,16 @@ class OpenVinoEngine:
             compiled = openvino.Core().compile_model(str(file), "CPU", options)
         self._request = compiled.create_infer_request()
         self.inputs: Sequence[str] = [tensor.get_any_name() for tensor in compiled.inputs]
-        self.outputs: Sequence[str] = [tensor.get_any_name() for tensor in compiled.outputs]
+        # A tensor may have names that OpenVINO gave it besides the graph's own; all of them lead to the same values.
+        self._names = [sorted(tensor.get_names()) for tensor in compiled.outputs]
+        self.outputs: Sequence[str] = [name for names in self._names for name in names]
 
     def run(self, inputs: Mapping[str, Array]) -> Arrays:
         """Compute every output."""
         with _readable_errors(EngineError, "OpenVINO failed"):
             values = self._request.infer(dict(inputs), share_inputs=True, share_outputs=True)
-        return {name: np.asarray(values[index]) for index, name in enumerate(self.outputs)}
+        arrays = [np.asarray(values[index]) for index in range(len(self._names))]
+        return {name: array for names, array in zip(self._names, arrays, strict=True) for name in names}
 
 
 def openvino_precisions() -> tuple[Precision, ...]:

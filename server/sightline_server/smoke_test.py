@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,33 @@ from sightline.contract import Precision
 from sightline.errors import SightlineError
 from sightline_server.engines import Array, Arrays, EngineError, OnnxRuntimeEngine, OpenVinoEngine
 
-TIMEOUT_SECONDS = 120.0
-_TOLERANCES: dict[Precision, float] = {"fp32": 0.01, "bf16": 0.05}
-"""Mean difference between the engines' sorted outputs, as a share of the largest value."""
+TIMEOUT_SECONDS = 300.0
+_SEED = 21
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far OpenVINO may be from ONNX Runtime.
+
+    What a network finds in a sample without objects hangs by a thread, more so in a quantised one. So a difference is
+    measured against that which a little noise in the inputs makes within ONNX Runtime itself.
+
+    Attributes:
+        noise: amplitude in grey levels, of 255.
+        noises: differences allowed, in units of what the noise makes.
+        floor: a difference that is always allowed, from 0 (equal) to 2 (nothing in common).
+    """
+
+    noise: int
+    noises: float
+    floor: float
+
+
+TOLERANCES: dict[Precision, Tolerance] = {
+    "fp32": Tolerance(noise=1, noises=3, floor=0.05),
+    # Eight significant bits in every layer.
+    "bf16": Tolerance(noise=4, noises=3, floor=0.5),
+}
 
 
 def try_openvino(file: Path, inputs: Arrays, precision: Precision, *, timeout_seconds: float = TIMEOUT_SECONDS) -> str:
@@ -46,28 +71,57 @@ def try_openvino(file: Path, inputs: Arrays, precision: Precision, *, timeout_se
     return _last_line(done.stdout)
 
 
-def disagreement(expected: Arrays, received: Arrays, tolerance: float) -> str:
-    """What is wrong with `received`; empty where it is finite and close to `expected`.
+def disagreement(expected: Arrays, disturbed: Arrays, received: Arrays, tolerance: Tolerance) -> str:
+    """What is wrong with OpenVINO's outputs; empty where nothing is.
 
-    Values are compared in order of size, since engines order objects of almost the same score differently, and by
-    their mean, since an object close to the threshold may fall on either side of it.
+    Args:
+        expected: ONNX Runtime's outputs.
+        disturbed: its outputs for the same inputs with noise.
+        received: OpenVINO's outputs.
+        tolerance: how far they may be from one another.
     """
-    for name, value in received.items():
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
+    for name, reference in expected.items():
+        value = received[name]
+        if (value.shape, value.dtype) != (reference.shape, reference.dtype):
+            return (
+                f"OpenVINO's output {name!r} is {value.dtype} {value.shape}, "
+                f"ONNX Runtime's {reference.dtype} {reference.shape}"
+            )
+        if value.dtype.kind != "f":
+            continue  # counts and class ids follow from the rest, and jump
+        if not np.isfinite(value).all():
             return f"OpenVINO's output {name!r} is not finite"
-        reference = expected[name]
-        if value.shape != reference.shape:
-            return f"OpenVINO's output {name!r} has shape {value.shape}, ONNX Runtime's {reference.shape}"
-        difference = _relative_difference(reference, value)
-        if difference > tolerance:
-            return f"OpenVINO's output {name!r} differs from ONNX Runtime's by {difference:.3f} of its largest value"
+        allowed = tolerance.floor + tolerance.noises * difference(reference, disturbed[name])
+        found = difference(reference, value)
+        if found > allowed:
+            return f"OpenVINO's output {name!r} differs from ONNX Runtime's by {found:.2f}, more than {allowed:.2f}"
     return ""
 
 
-def _relative_difference(expected: Array, received: Array) -> float:
-    a, b = (np.sort(values.astype(np.float64), axis=None) for values in (expected, received))
-    scale = max(np.abs(a).max(initial=0.0), np.abs(b).max(initial=0.0))
-    return float(np.abs(a - b).mean() / scale) if scale > 0 else 0.0
+def difference(a: Array, b: Array) -> float:
+    """How different two arrays of one shape are, from 0 (equal) to 2 (nothing in common).
+
+    They are compared in order of size, since engines order objects of almost the same score differently.
+    """
+    first, second = (np.sort(values.astype(np.float64), axis=None) for values in (a, b))
+    scale = (np.abs(first).sum() + np.abs(second).sum()) / 2
+    return float(np.abs(first - second).sum() / scale) if scale > 0 else 0.0
+
+
+def with_noise(inputs: Arrays, levels: int) -> Arrays:
+    """The inputs with noise of that amplitude in grey levels, of 255, in what looks like pixels; the same each time."""
+    rng = np.random.default_rng(_SEED)
+    return {name: _with_noise(values, levels, rng) for name, values in inputs.items()}
+
+
+def _with_noise(values: Array, levels: int, rng: np.random.Generator) -> Array:
+    if values.dtype == np.uint8:
+        noise = rng.integers(-levels, levels + 1, values.shape)
+        return np.clip(values.astype(np.int64) + noise, 0, 255).astype(np.uint8)
+    if values.dtype.kind == "f":
+        factors = 1 + rng.uniform(-levels, levels, values.shape) / 255
+        return np.asarray(values * factors, values.dtype)
+    return values
 
 
 def _last_line(text: str) -> str:
@@ -80,11 +134,13 @@ def main(file: str, inputs_file: str, precision: Precision) -> None:
         inputs = {name: archive[name] for name in archive.files}
     try:
         received = OpenVinoEngine(Path(file), precision=precision, threads=1).run(inputs)
-        expected = OnnxRuntimeEngine(Path(file), threads=1).run(inputs)
+        tolerance = TOLERANCES[precision]
+        reference = OnnxRuntimeEngine(Path(file), threads=1)
+        expected, disturbed = (reference.run(given) for given in (inputs, with_noise(inputs, tolerance.noise)))
     except (EngineError, SightlineError) as error:
         print(error)
         return
-    print(disagreement(expected, received, _TOLERANCES[precision]))
+    print(disagreement(expected, disturbed, received, tolerance))
 
 
 if __name__ == "__main__":

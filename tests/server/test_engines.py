@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.helper as oh
 import pytest
 from google.protobuf import json_format
 from tests.server import tiny_detector
@@ -17,7 +20,7 @@ from sightline_export.config import parse
 from sightline_server.engine_choice import choose_precision, open_engine
 from sightline_server.engines import Arrays, Engine, EngineError, OnnxRuntimeEngine, OpenVinoEngine
 from sightline_server.samples import sample_inputs
-from sightline_server.smoke_test import disagreement, try_openvino
+from sightline_server.smoke_test import Tolerance, difference, disagreement, try_openvino, with_noise
 
 
 def served_config(folder: Path) -> dict[str, Any]:
@@ -134,12 +137,50 @@ def test_samples_are_the_warm_up(tiny: Path) -> None:
 
 
 def test_disagreement() -> None:
-    good = {"scores": np.array([[0.9, 0.8, 0.0]], np.float32)}
-    assert disagreement(good, good, 0.01) == ""
-    assert disagreement(good, {"scores": good["scores"][:, ::-1]}, 0.01) == ""
-    assert "not finite" in disagreement(good, {"scores": good["scores"] * np.nan}, 0.01)
-    assert "shape" in disagreement(good, {"scores": good["scores"][:, :2]}, 0.01)
-    assert "differs" in disagreement(good, {"scores": good["scores"] * 0.5}, 0.01)
+    scores = np.array([[0.9, 0.8, 0.0]], np.float32)
+    noisy = np.array([[0.9, 0.7, 0.0]], np.float32)
+
+    def judge(received: npt.NDArray[Any], disturbed: npt.NDArray[Any] = scores) -> str:
+        expected, noise, answer = ({"scores": values} for values in (scores, disturbed, received))
+        return disagreement(expected, noise, answer, Tolerance(noise=1, noises=2, floor=0.01))
+
+    assert judge(scores) == ""
+    assert judge(scores[:, ::-1]) == ""
+    assert "not finite" in judge(scores * np.float32(np.nan))
+    assert "(1, 2)" in judge(scores[:, :2])
+    assert "float64" in judge(scores.astype(np.float64))
+    assert "differs" in judge(noisy)
+    assert judge(noisy, disturbed=noisy) == ""
+    assert "differs" in judge(scores * 0.5, disturbed=noisy)
+    assert "differs" in judge(scores * 0)
+
+
+def test_difference_has_a_scale() -> None:
+    ones = np.ones(4)
+    assert difference(ones, ones) == 0
+    assert difference(ones * 0, ones * 0) == 0
+    assert difference(ones, ones * 0) == 2
+    assert difference(ones, ones * 1.1) == pytest.approx(0.1 / 1.05)
+
+
+def test_noise_is_small_and_the_same_each_time(tiny: Path) -> None:
+    given = sample_inputs(served_config(tiny), tiny)
+    noisy = with_noise(given, 2)
+    steps = noisy["images"].astype(int) - given["images"]
+    assert (steps.min(), steps.max()) == (-2, 2)
+    np.testing.assert_array_equal(noisy["original_shape"], given["original_shape"])
+    np.testing.assert_array_equal(with_noise(given, 2)["images"], noisy["images"])
+
+
+def test_openvino_may_rename_outputs(tmp_path: Path) -> None:
+    # A tensor that is both an output and somebody's input comes back from OpenVINO under several names.
+    model = tiny_detector.graph()
+    model.graph.node.append(oh.make_node("Identity", ["scores"], ["scores_again"]))
+    model.graph.output.append(oh.make_tensor_value_info("scores_again", onnx.TensorProto.FLOAT, ["N", 4]))
+    (tmp_path / ONNX_FILE).write_bytes(model.SerializeToString())
+    engine = OpenVinoEngine(tmp_path / ONNX_FILE, precision="fp32", threads=1)
+    received = engine.run(tiny_detector.inputs(1))
+    assert {"num_detections", "boxes", "scores", "classes", "scores_again"} <= received.keys()
 
 
 def _positional(given: Arrays) -> dict[str, Any]:
