@@ -21,7 +21,6 @@ from sightline.contract import (
 from sightline.detector_info import DetectorInfo
 from sightline.errors import VerificationError
 
-from .heads import Head
 from .pictures import Picture, fit
 from .raw import RawNetwork
 from .reference import Found, detect
@@ -61,7 +60,7 @@ def probe(raw: RawNetwork, pictures: Sequence[Picture]) -> list[npt.NDArray[np.f
         fitted = fit(picture, raw.image_size)
         output = session.run([fitted.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)])[0]
         outputs.append(np.asarray(output[0], dtype=np.float32))
-        check_raw_values(outputs[-1], raw.head)
+        check_raw_values(outputs[-1], raw)
     return outputs
 
 
@@ -94,15 +93,17 @@ def verify(
     return Verification(len(pictures), sum(count for count, _ in counts), sum(matched for _, matched in counts))
 
 
-def check_raw_values(raw: npt.NDArray[np.float32], head: Head) -> None:
+def check_raw_values(output: npt.NDArray[np.float32], raw: RawNetwork) -> None:
     """Refuse outputs that have the right shape but another meaning.
 
     Raises:
-        VerificationError: numbers are missing, scores are no probabilities, or boxes are not in pixels.
+        VerificationError: numbers are missing, scores are no probabilities, boxes are not in pixels, or a
+            class has no name.
     """
-    if not np.isfinite(raw).all():
+    if not np.isfinite(output).all():
         raise VerificationError("the network's output holds NaN or infinity for an ordinary picture")
-    candidates = head.decode_numpy(raw)
+    head = raw.head
+    candidates = head.decode_numpy(output)
     lowest, highest = float(candidates.scores.min()), float(candidates.scores.max())
     if lowest < -1e-3 or highest > 1 + 1e-3:
         raise VerificationError(
@@ -112,6 +113,11 @@ def check_raw_values(raw: npt.NDArray[np.float32], head: Head) -> None:
     if np.abs(candidates.boxes_xyxy).max() <= 2:
         raise VerificationError(
             "box coordinates are at most 2: they are fractions, where pixels of the input are needed"
+        )
+    if (highest_class := int(candidates.class_ids.max())) >= len(raw.class_names):
+        raise VerificationError(
+            f"the output names class {highest_class}, but there are only {len(raw.class_names)} class names; give all "
+            "of them with --classes"
         )
 
 

@@ -22,6 +22,7 @@ from sightline_export.raw import RawNetwork
 from .asset import existing_checkpoint
 from .pickled import explain_refusal
 from .quiet import import_ultralytics
+from .random_weights import enliven
 
 _UNREADABLE = (
     *(TypeError, RuntimeError, EOFError, ImportError, AttributeError, KeyError, ValueError, OSError),
@@ -77,6 +78,8 @@ def build_architecture(source: Path, options: ExportOptions) -> RawNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
             model = tasks.DetectionModel(architecture, verbose=False)
+            if type(model.model[-1]).__name__ in _DETECTORS:
+                enliven(model)
     except (FileNotFoundError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{source} is no architecture that Ultralytics can build: {error}") from error
     return _raw_network(_detector(model, source), source, options, trained_size=None)

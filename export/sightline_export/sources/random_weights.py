@@ -1,0 +1,67 @@
+"""Random weights that detect something.
+
+Freshly initialised, these networks give every place the same score of about 1e-5: nothing comes out, and neither the
+suppression nor a comparison has anything to do. Here the batch norms take their statistics from drawn pictures, so that
+signals survive to the head, and each class's bias is moved until some places score well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sightline_export.pictures import draw_scene
+
+_SCENES = 4
+_SIDE_PIXELS = 256
+_LIKELY_FRACTION = 0.02
+"""Of the places, for their best class, score above one half."""
+_SPREAD = 2.0
+"""Standard deviation of a class's logits over the places."""
+
+
+def enliven(model: Any) -> None:
+    """Give a randomly initialised Ultralytics detector outputs that vary over the picture; deterministic."""
+    import torch
+
+    scenes = np.stack([draw_scene((_SIDE_PIXELS, _SIDE_PIXELS), seed=seed) for seed in range(_SCENES)])
+    pictures = torch.from_numpy(scenes).permute(0, 3, 1, 2).float() / 255
+    norms = [layer for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    usual = [norm.momentum for norm in norms]
+    with torch.no_grad():
+        for norm in norms:
+            norm.momentum = 1.0
+        model.train()
+        model(pictures)
+        for norm, momentum in zip(norms, usual, strict=True):
+            norm.momentum = momentum
+        model.eval()
+        for branch in _class_branches(model.model[-1]):
+            _spread_scores(model, branch, pictures)
+
+
+def _class_branches(head: Any) -> list[Any]:
+    """The lists of class convolutions, one per scale in each."""
+    branches = [head.cv3]
+    if getattr(head, "one2one_cv3", None) is not None:
+        branches.append(head.one2one_cv3)
+    return branches
+
+
+def _spread_scores(model: Any, branch: Any, pictures: Any) -> None:
+    """Scale and move the last convolution of each scale."""
+    import torch
+
+    last = [scale[-1] for scale in branch]
+    seen: dict[int, Any] = {}
+    hooks = [layer.register_forward_hook(lambda layer, _, output: seen.update({id(layer): output})) for layer in last]
+    model(pictures)
+    for hook in hooks:
+        hook.remove()
+    for layer in last:
+        logits = seen[id(layer)] - layer.bias[None, :, None, None]
+        factor = _SPREAD / logits.std().clamp(min=1e-6)
+        layer.weight.mul_(factor)
+        best = (logits * factor).amax(dim=1)
+        layer.bias.fill_(float(-torch.quantile(best.flatten(), 1 - _LIKELY_FRACTION)))

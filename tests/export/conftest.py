@@ -1,0 +1,37 @@
+"""Fixtures that the exporter's tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+from tests.export.tiny import prediction, tiny_model
+
+from sightline_export.exporter import ExportReport, export
+
+
+@pytest.fixture(scope="session")
+def yolov8n(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
+    """yolov8n.pt, exported with the defaults."""
+    repository = tmp_path_factory.mktemp("exported")
+    return export(shared_data / "weights" / "yolov8n.pt", repository=repository)
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[onnx.ModelProto], Path]:
+    """A function that writes a model to a file."""
+
+    def write(model: onnx.ModelProto, name: str = "tiny.onnx") -> Path:
+        path = tmp_path / name
+        onnx.save(model, path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def tiny_onnx(save: Callable[[onnx.ModelProto], Path]) -> Path:
+    """A file of a detector that always finds the same."""
+    return save(tiny_model(prediction("anchors_last", classes=3, candidates=50)))
