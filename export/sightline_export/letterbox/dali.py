@@ -9,7 +9,7 @@ import ctypes
 import os
 from typing import Any
 
-from nvidia.dali import fn, math, pipeline_def, types
+from nvidia.dali import __version__, fn, math, pipeline_def, types
 from nvidia.dali.plugin.triton import autoserialize
 
 IMAGE_SIZE = 640
@@ -28,6 +28,8 @@ def has_gpu() -> bool:
 
 
 ON_GPU = has_gpu()
+# Until DALI 2.1, only the experimental decoders turn pictures as EXIF says, read every WebP and give RGB for grey.
+DECODING = fn if tuple(map(int, __version__.split(".")[:2])) >= (2, 2) else fn.experimental
 OPTIONS = {
     "batch_size": MAX_BATCH_SIZE,
     "num_threads": len(os.sched_getaffinity(0)),
@@ -58,8 +60,8 @@ def target_size(original_shape: Any) -> Any:
 def letterbox() -> tuple[Any, Any]:
     """What Triton's DALI backend runs: `images` UINT8 [S, S, 3] RGB, `original_shape` INT64 [3] after EXIF rotation."""
     encoded = encoded_input()
-    original_shape = fn.peek_image_shape(encoded, dtype=types.INT64)
-    images = fn.decoders.image(
+    original_shape = DECODING.peek_image_shape(encoded, dtype=types.INT64)
+    images = DECODING.decoders.image(
         encoded,
         device="mixed" if ON_GPU else "cpu",
         output_type=types.RGB,
@@ -91,8 +93,8 @@ def letterbox_with_opencv() -> tuple[Any, Any]:
     Triton's own DALI backend never builds this one: Python functions cannot be serialised.
     """
     encoded = encoded_input()
-    original_shape = fn.peek_image_shape(encoded, dtype=types.INT64)
-    images = fn.decoders.image(encoded, device="cpu", output_type=types.RGB, jpeg_fancy_upsampling=True)
+    original_shape = DECODING.peek_image_shape(encoded, dtype=types.INT64)
+    images = DECODING.decoders.image(encoded, device="cpu", output_type=types.RGB, jpeg_fancy_upsampling=True)
     images = fn.python_function(images, target_size(original_shape), function=fit_with_opencv, output_layouts="HWC")
     return images, original_shape
 

@@ -122,7 +122,7 @@ def _dali_serialisable(model: ModelFolder, repository: Repository) -> Iterator[P
 def _dali_decoder(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
     for path, source, function in _pipelines(model):
         for call in source.calls(function):
-            if not dotted_name(call).startswith("fn.decoders.image"):
+            if ".decoders.image" not in dotted_name(call):
                 continue
             on_cpu = source.literal(keyword(call, "device")) in (None, "cpu") and not _has_choice(call)
             if not on_cpu and source.literal(keyword(call, "hw_decoder_load")) not in (0, 1):
