@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import grpc
 
-from sightline.contract import parse_image_error
+from sightline.contract import DEFAULT_GRPC_PORT, parse_image_error
 from sightline.errors import (
     CorruptImageError,
     DeadlineExceededError,
@@ -29,7 +29,8 @@ class SuspectImageError(CorruptImageError):
     """
 
 
-_SPEAKS_HTTP = re.compile("http1|parsing HTTP/2", re.IGNORECASE)
+# What gRPC sees of an HTTP/1 server; Triton's own just hangs up.
+_SPEAKS_HTTP = re.compile("http1|parsing HTTP/2|failed to connect.*Socket closed", re.IGNORECASE)
 _NATIVE_REASON = re.compile(r"encountered:\s*([^\n]*)")
 # What nvImageCodec's and the decoders' words mean, by what is seen in the native backend's text.
 _NATIVE_WORDS = (
@@ -78,7 +79,10 @@ def _native_reason(text: str) -> str:
 
 def _unavailable(url: str, details: str) -> ServerError:
     if _SPEAKS_HTTP.search(details):
-        return ServerUnavailableError(f"{url} speaks HTTP, not gRPC: give Triton's gRPC port, 8001 by default")
+        return ServerUnavailableError(
+            f"what listens at {url} does not speak gRPC ({details}): give Triton's gRPC port, {DEFAULT_GRPC_PORT} by "
+            "default, not its HTTP port"
+        )
     return ServerUnavailableError(
         f"no Triton answers at {url} ({details}); start one with `sightline serve`, or check host and gRPC port"
     )

@@ -88,7 +88,7 @@ def test_status_codes(code: str, details: str | None, wanted: type[errors.Sightl
 
 def test_the_http_port_is_named() -> None:
     failure = Failure(grpc.StatusCode.UNAVAILABLE, "Trying to connect an http1.x server")
-    assert "speaks HTTP, not gRPC" in str(from_rpc_error(failure, url="host:8000"))
+    assert "does not speak gRPC" in str(from_rpc_error(failure, url="host:8000"))
 
 
 def test_other_texts_stay_as_they_are() -> None:

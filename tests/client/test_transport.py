@@ -207,7 +207,7 @@ def test_nobody_listens(kind: TransportKind) -> None:
 
 def test_the_http_port(server: EmbeddedServer) -> None:
     channel = Channel(server.http_url)
-    with pytest.raises(ServerUnavailableError, match="speaks HTTP, not gRPC"):
+    with pytest.raises(ServerUnavailableError, match="does not speak gRPC"):
         channel.model_config("echo", timeout_seconds=30)
     channel.close()
 
