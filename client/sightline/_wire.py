@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tritonclient.grpc import service_pb2 as pb
 
-from sightline.contract import ENCODED, SCORE_THRESHOLD, TensorSpec, detection_outputs
+from sightline.contract import ENCODED, SCORE_THRESHOLD, detection_outputs
 from sightline.detections import Detections
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ContractMismatchError, InferenceError, InvalidOptionError
@@ -48,54 +49,63 @@ def encode_request(
     return b"".join((*parts, _RAW_INPUT, _varint(len(thresholds)), thresholds))
 
 
-def decode_response(
-    response: pb.ModelInferResponse, *, info: DetectorInfo, sizes_hw: Sequence[tuple[int, int]]
-) -> list[Detections]:
-    """What was found in each image of a request.
+class Decoder:
+    """Reads one detector's answers; what is the same for each is prepared once.
 
     Args:
-        response: Triton's answer.
         info: the detector's own description.
-        sizes_hw: height and width of each image in pixels, after EXIF rotation.
-
-    Raises:
-        ContractMismatchError: outputs are missing, or have other types or shapes than the contract's.
-        InferenceError: the values make no sense.
     """
-    raw = {
-        output.name: (output, data)
-        for output, data in zip(response.outputs, response.raw_output_contents, strict=False)
-    }
-    specs = detection_outputs(info.max_detections)
-    found, boxes, scores, classes = (_array(spec, raw.get(spec.name), len(sizes_hw)) for spec in specs)
-    counts: list[int] = found[:, 0].tolist()
-    answers = []
-    try:
-        for row, (count, size_hw) in enumerate(zip(counts, sizes_hw, strict=True)):
-            if not 0 <= count <= info.max_detections:
-                raise InferenceError(f"the model answered {count} detections; 0 to {info.max_detections} is allowed")
-            # Copies, so that a small result does not keep the whole answer alive.
-            parts = boxes[row, :count].copy(), scores[row, :count].copy(), classes[row, :count].copy()
-            answers.append(Detections(*parts, info.class_names, size_hw))
-    except InvalidOptionError as error:
-        raise InferenceError(f"the model's answer makes no sense: {error}") from error
-    return answers
 
+    def __init__(self, info: DetectorInfo) -> None:
+        self._info = info
+        specs = detection_outputs(info.max_detections)
+        self._layout = [(spec.name, spec.datatype, spec.dims, spec.dtype) for spec in specs]
 
-def _array(spec: TensorSpec, output: tuple[Any, bytes] | None, count: int) -> npt.NDArray[Any]:
-    if output is None:
-        raise ContractMismatchError(f"the model's answer has no output {spec.name!r}: export the model again")
-    tensor, data = output
-    shape = (count, *spec.dims)
-    if tensor.datatype != spec.datatype or tuple(tensor.shape) != shape:
-        raise ContractMismatchError(
-            f"output {spec.name!r} is {tensor.datatype} {tuple(tensor.shape)}; "
-            f"the contract wants {spec.datatype} {shape}: export the model again"
-        )
-    try:
-        return np.frombuffer(data, spec.dtype).reshape(shape)
-    except ValueError as error:
-        raise InferenceError(f"output {spec.name!r} has {len(data)} bytes, not those of {shape}") from error
+    def decode(self, response: pb.ModelInferResponse, *, sizes_hw: Sequence[tuple[int, int]]) -> list[Detections]:
+        """What was found in each image of a request.
+
+        Args:
+            response: Triton's answer.
+            sizes_hw: height and width of each image in pixels, after EXIF rotation.
+
+        Raises:
+            ContractMismatchError: outputs are missing, or have other types or shapes than the contract's.
+            InferenceError: the values make no sense.
+        """
+        found, boxes, scores, classes = self._arrays(response, len(sizes_hw))
+        slots, names = self._info.max_detections, self._info.class_names
+        answers = []
+        try:
+            for row, (count, size_hw) in enumerate(zip(found[:, 0].tolist(), sizes_hw, strict=True)):
+                if not 0 <= count <= slots:
+                    raise InferenceError(f"the model answered {count} detections; 0 to {slots} is allowed")
+                # Copies, so that a small result does not keep the whole answer alive.
+                parts = boxes[row, :count].copy(), scores[row, :count].copy(), classes[row, :count].copy()
+                answers.append(Detections(*parts, names, size_hw))
+        except InvalidOptionError as error:
+            raise InferenceError(f"the model's answer makes no sense: {error}") from error
+        return answers
+
+    def _arrays(self, response: pb.ModelInferResponse, count: int) -> list[npt.NDArray[Any]]:
+        raw = {
+            output.name: (output, data)
+            for output, data in zip(response.outputs, response.raw_output_contents, strict=False)
+        }
+        arrays = []
+        for name, datatype, dims, dtype in self._layout:
+            if name not in raw:
+                raise ContractMismatchError(f"the model's answer has no output {name!r}: export the model again")
+            tensor, data = raw[name]
+            shape = [count, *dims]
+            if tensor.datatype != datatype or tensor.shape != shape:
+                raise ContractMismatchError(
+                    f"output {name!r} is {tensor.datatype} {list(tensor.shape)}; "
+                    f"the contract wants {datatype} {shape}: export the model again"
+                )
+            if len(data) != math.prod(shape) * dtype.itemsize:
+                raise InferenceError(f"output {name!r} has {len(data)} bytes, not those of {shape}")
+            arrays.append(np.frombuffer(data, dtype).reshape(shape))
+        return arrays
 
 
 def _varint(number: int) -> bytes:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from sightline import _wire
 from sightline._chunks import Chunk
 from sightline._courier import Courier
 from sightline._gate import Gate
 from sightline._loading import Checked, load
 from sightline._options import ClientOptions
 from sightline._translate import SuspectImageError
+from sightline._wire import Decoder
 from sightline.detections import Result
 from sightline.detector_info import DetectorInfo
 from sightline.errors import (
@@ -39,7 +39,7 @@ class Worker:
 
     def __init__(self, courier: Courier, *, info: DetectorInfo, options: ClientOptions, score_threshold: float) -> None:
         self._courier = courier
-        self._info = info
+        self._decoder = Decoder(info)
         self._options = options
         self._score_threshold = score_threshold
         self._gate = Gate(options.in_flight)
@@ -113,7 +113,7 @@ class Worker:
         response = self._courier.deliver(payloads, score_threshold=self._score_threshold)
         milliseconds = 1000 * (time.perf_counter() - begun)
         sizes_hw = [image.size_hw for image in images]
-        found = _wire.decode_response(response, info=self._info, sizes_hw=sizes_hw)
+        found = self._decoder.decode(response, sizes_hw=sizes_hw)
         return [
             Result(image.source, detections=detections, milliseconds=milliseconds)
             for image, detections in zip(images, found, strict=True)

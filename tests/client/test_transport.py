@@ -99,7 +99,7 @@ def response(*, counts: list[int], boxes: Any = 0, scores: Any = 0, classes: Any
 def test_answers_hold_only_what_was_found() -> None:
     boxes = np.arange(24).reshape(2, 3, 4)
     answer = response(counts=[0, 2], boxes=boxes, scores=[0.9, 0.5, 0.25], classes=[1, 0, -1])
-    nothing, two = _wire.decode_response(answer, info=INFO, sizes_hw=[(10, 20), (30, 40)])
+    nothing, two = _wire.Decoder(INFO).decode(answer, sizes_hw=[(10, 20), (30, 40)])
     assert (len(nothing), nothing.image_size_hw, nothing.boxes_xyxy.shape) == (0, (10, 20), (0, 4))
     assert two.boxes_xyxy.tolist() == boxes[1, :2].tolist()
     assert (two.scores.tolist(), two.class_ids.tolist()) == ([np.float32(0.9), 0.5], [1, 0])
@@ -119,26 +119,26 @@ def test_answers_hold_only_what_was_found() -> None:
 )
 def test_answers_without_sense(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InferenceError, match=message):
-        _wire.decode_response(response(**fields), info=INFO, sizes_hw=[(10, 20)])
+        _wire.Decoder(INFO).decode(response(**fields), sizes_hw=[(10, 20)])
 
 
 def test_answers_of_another_contract() -> None:
-    with pytest.raises(ContractMismatchError, match=r"'num_detections' is INT32 \(1, 1\).*\(2, 1\)"):
-        _wire.decode_response(response(counts=[0]), info=INFO, sizes_hw=[(1, 1), (1, 1)])
+    with pytest.raises(ContractMismatchError, match=r"'num_detections' is INT32 \[1, 1\].*\[2, 1\]"):
+        _wire.Decoder(INFO).decode(response(counts=[0]), sizes_hw=[(1, 1), (1, 1)])
     answer = response(counts=[0])
     answer.outputs[1].datatype = "FP64"
     with pytest.raises(ContractMismatchError, match="'boxes' is FP64"):
-        _wire.decode_response(answer, info=INFO, sizes_hw=[(1, 1)])
+        _wire.Decoder(INFO).decode(answer, sizes_hw=[(1, 1)])
     del answer.outputs[:]
     with pytest.raises(ContractMismatchError, match="no output 'num_detections'"):
-        _wire.decode_response(answer, info=INFO, sizes_hw=[(1, 1)])
+        _wire.Decoder(INFO).decode(answer, sizes_hw=[(1, 1)])
 
 
 def test_an_answer_cut_short() -> None:
     answer = response(counts=[1])
     answer.raw_output_contents[1] = b""
     with pytest.raises(InferenceError, match="output 'boxes' has 0 bytes"):
-        _wire.decode_response(answer, info=INFO, sizes_hw=[(1, 1)])
+        _wire.Decoder(INFO).decode(answer, sizes_hw=[(1, 1)])
 
 
 def test_answers_find_their_requests(transport: Transport) -> None:
