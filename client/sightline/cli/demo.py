@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MODEL = "demo"
 _BATCH_SIZE = 4
+# Below this, the small detector is wrong too often for a demonstration.
+_SCORE_THRESHOLD = 0.5
 
 
 @click.command(
@@ -85,7 +87,7 @@ def _detect(url: str, pictures: Path, output: Path) -> tuple[JobReport, Sequence
     writers = (JsonLinesWriter(output), AnnotatedWriter(output, base=sources.base()))
     pool = WriterPool(writers, errors=ErrorLog(output))
     with Client(url, model=MODEL) as client, RunProgress(sources) as progress:
-        results = client.stream(sources, batch_size=_BATCH_SIZE)
+        results = client.stream(sources, batch_size=_BATCH_SIZE, score_threshold=_SCORE_THRESHOLD)
         report = run(results, pool=pool, sources=sources, watchers=(rows.append, progress.advance))
     return report, rows
 

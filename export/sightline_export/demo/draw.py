@@ -128,10 +128,14 @@ def draw_scene(rng: np.random.Generator, options: SceneOptions | None = None) ->
     return Scene(worn, boxes_xyxy, np.array(stage.class_ids, np.int64), stage.instances)
 
 
-def random_options(rng: np.random.Generator) -> SceneOptions:
-    """Options for one scene out of the variety that the detector is trained and measured on."""
+def random_options(rng: np.random.Generator, *, smallest_px: float = SMALLEST_PX) -> SceneOptions:
+    """Options for one scene out of the variety that the detector is trained and measured on.
+
+    `smallest_px`: least diameter of an object, at a longer side of 640 px.
+    """
     crowd = int(rng.choice([3, 8, 14]))
-    return SceneOptions(size_hw=SIZES_HW[int(rng.integers(len(SIZES_HW)))], objects=(0 if crowd == 3 else 1, crowd))
+    size_hw = SIZES_HW[int(rng.integers(len(SIZES_HW)))]
+    return SceneOptions(size_hw=size_hw, objects=(0 if crowd == 3 else 1, crowd), diameter_px=(smallest_px, LARGEST_PX))
 
 
 def instance_boxes(instances: NDArray[np.int16], count: int) -> NDArray[np.float32]:

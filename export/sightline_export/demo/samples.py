@@ -11,11 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .draw import draw_scene, random_options
+from .draw import SMALLEST_PX, draw_scene, random_options
 from .sprite import Picture
 
 # Seeds that must stay apart: the detector never trains on what it is measured on, nor on the sample pictures.
 TRAINING_SEED, HELD_OUT_SEED, SAMPLE_PICTURES_SEED = 1, 2, 3
+# Training has objects of every size; it is measured on those that a demonstration shows.
+MEASURED_SMALLEST_PX = 64.0
 _JPEG_QUALITY = 90
 
 
@@ -27,10 +29,10 @@ class Labelled(NamedTuple):
     class_ids: NDArray[np.int64]
 
 
-def labelled_picture(index: int, *, seed: int) -> Labelled:
-    """Draw picture number `index` of the endless series that `seed` stands for."""
+def labelled_picture(index: int, *, seed: int, smallest_px: float = SMALLEST_PX) -> Labelled:
+    """Draw picture number `index` of the endless series that `seed` and `smallest_px` stand for."""
     rng = np.random.default_rng([seed, index])
-    scene = draw_scene(rng, random_options(rng))
+    scene = draw_scene(rng, random_options(rng, smallest_px=smallest_px))
     return Labelled(encode_jpeg(scene.picture), scene.boxes_xyxy, scene.class_ids)
 
 
@@ -38,7 +40,7 @@ def held_out_set(*, seed: int = HELD_OUT_SEED, count: int = 200) -> Iterator[Lab
     """Pictures that training never saw, as (jpeg bytes, boxes_xyxy, class_ids), drawn one by one."""
     if seed == TRAINING_SEED:
         raise ValueError(f"seed {seed} draws the training pictures; take any other")
-    return (labelled_picture(index, seed=seed) for index in range(count))
+    return (labelled_picture(index, seed=seed, smallest_px=MEASURED_SMALLEST_PX) for index in range(count))
 
 
 def training_set(*, seed: int, count: int, processes: int) -> list[Labelled]:

@@ -114,7 +114,8 @@ def rate(step: int, steps: int) -> float:
 
 def _running_average(network: DemoDetector) -> AveragedModel:
     blend = get_ema_multi_avg_fn(_AVERAGE_DECAY)  # type: ignore[no-untyped-call]
-    return AveragedModel(network, multi_avg_fn=blend, use_buffers=True)
+    # The statistics of normalisation are copied, not averaged: they begin far off, and an average would keep that long.
+    return AveragedModel(network, multi_avg_fn=blend, use_buffers=False)
 
 
 def _groups(network: DemoDetector) -> list[dict[str, object]]:

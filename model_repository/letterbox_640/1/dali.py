@@ -1,0 +1,113 @@
+# mypy: allow-untyped-decorators
+"""Encoded image files in; a letterboxed RGB picture and the original shape out.
+
+Triton loads this file (`default_model_filename: "dali.py"`). It needs nothing but DALI, and it is the same for every
+input size except for IMAGE_SIZE. It decodes on the GPU where libcuda finds one, and on the CPU elsewhere.
+"""
+
+import ctypes
+import os
+from typing import Any
+
+from nvidia.dali import __version__, fn, math, pipeline_def, types
+from nvidia.dali.plugin.triton import autoserialize
+
+IMAGE_SIZE = 640
+PAD_VALUE = 114
+MAX_BATCH_SIZE = 16
+
+
+def has_gpu() -> bool:
+    """Whether libcuda is there and finds a device; DALI wants `device_id=None` where it does not."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int(0)
+    return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+ON_GPU = has_gpu()
+# Until DALI 2.1, only the experimental decoders turn pictures as EXIF says, read every WebP and give RGB for grey.
+DECODING = fn if tuple(map(int, __version__.split(".")[:2])) >= (2, 2) else fn.experimental
+OPTIONS = {
+    "batch_size": MAX_BATCH_SIZE,
+    "num_threads": len(os.sched_getaffinity(0)),
+    "prefetch_queue_depth": 1,
+}
+
+
+def encoded_input() -> Any:
+    """The model's only input: the bytes of a file per image; zero bytes after its end change nothing."""
+    return fn.external_source(name="encoded", dtype=types.UINT8, ndim=1, device="cpu")
+
+
+def target_size(original_shape: Any) -> Any:
+    """Height and width, whole numbers in FLOAT, of the picture that fits into the square.
+
+    Computed here because `fn.resize(mode="not_larger")` rounds half up, and Ultralytics, whose detectors are trained
+    on its own letterbox, half to even: with the former, a photo of 1280 x 853 would be a row off.
+    """
+    size_hw = fn.cast(original_shape[:2], dtype=types.FLOAT64)
+    exact = size_hw * math.min(IMAGE_SIZE / size_hw[0], IMAGE_SIZE / size_hw[1])
+    rounded = math.floor(exact + 0.5)
+    is_odd_tie = (rounded - exact == 0.5) & (rounded - 2 * math.floor(rounded / 2) == 1)
+    return fn.cast(math.max(rounded - is_odd_tie, 1), dtype=types.FLOAT)
+
+
+@autoserialize
+@pipeline_def(device_id=0 if ON_GPU else None, **OPTIONS)
+def letterbox() -> tuple[Any, Any]:
+    """What Triton's DALI backend runs: `images` UINT8 [S, S, 3] RGB, `original_shape` INT64 [3] after EXIF rotation."""
+    encoded = encoded_input()
+    original_shape = DECODING.peek_image_shape(encoded, dtype=types.INT64)
+    images = DECODING.decoders.image(
+        encoded,
+        device="mixed" if ON_GPU else "cpu",
+        output_type=types.RGB,
+        jpeg_fancy_upsampling=True,
+        # All to the hardware decoder where there is one: a share would make a picture depend on its batch.
+        hw_decoder_load=1.0,
+    )
+    images = fn.resize(
+        images,
+        size=target_size(original_shape),
+        interp_type=types.INTERP_LINEAR,
+        antialias=False,
+        subpixel_scale=False,
+    )
+    images = fn.crop(
+        images,
+        crop=(IMAGE_SIZE, IMAGE_SIZE),
+        out_of_bounds_policy="pad",
+        fill_values=PAD_VALUE,
+        rounding="truncate",
+    )
+    return images, original_shape
+
+
+@pipeline_def(device_id=None, **OPTIONS)
+def letterbox_with_opencv() -> tuple[Any, Any]:
+    """The same for a server that runs DALI from Python on a CPU, where OpenCV resizes many times faster than DALI.
+
+    Triton's own DALI backend never builds this one: Python functions cannot be serialised.
+    """
+    encoded = encoded_input()
+    original_shape = DECODING.peek_image_shape(encoded, dtype=types.INT64)
+    images = DECODING.decoders.image(encoded, device="cpu", output_type=types.RGB, jpeg_fancy_upsampling=True)
+    images = fn.python_function(images, target_size(original_shape), function=fit_with_opencv, output_layouts="HWC")
+    return images, original_shape
+
+
+def fit_with_opencv(image: Any, size_hw: Any) -> Any:
+    """`image` [H, W, 3] resized to `size_hw` and centred in a grey square."""
+    import cv2
+    import numpy as np
+
+    height, width = (int(side) for side in size_hw)
+    if image.shape[:2] != (height, width):
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    top, left = (IMAGE_SIZE - height) // 2, (IMAGE_SIZE - width) // 2
+    padded = np.full((IMAGE_SIZE, IMAGE_SIZE, 3), PAD_VALUE, np.uint8)
+    padded[top : top + height, left : left + width] = image
+    return padded
