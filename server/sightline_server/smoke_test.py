@@ -117,7 +117,8 @@ def with_noise(inputs: Arrays, levels: int) -> Arrays:
 def _with_noise(values: Array, levels: int, rng: np.random.Generator) -> Array:
     if values.dtype == np.uint8:
         noise = rng.integers(-levels, levels + 1, values.shape)
-        return np.clip(values.astype(np.int64) + noise, 0, 255).astype(np.uint8)
+        noisy: Array = np.clip(values.astype(np.int64) + noise, 0, 255).astype(np.uint8)
+        return noisy
     if values.dtype.kind == "f":
         factors = 1 + rng.uniform(-levels, levels, values.shape) / 255
         return np.asarray(values * factors, values.dtype)
