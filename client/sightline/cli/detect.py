@@ -11,19 +11,19 @@ import click
 
 from sightline._options import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_SECONDS, DEFAULT_URL
 from sightline.annotate import DEFAULT_JPEG_QUALITY
+from sightline.cli._outcome import Failures, has_failed, show_left_out, show_summary
 from sightline.contract import DEFAULT_MAX_PIXELS, DEFAULT_SCORE_THRESHOLD
 from sightline.errors import InvalidOptionError, ModelNotFoundError, ServerError
 
 if TYPE_CHECKING:
     from sightline.client import Client
-    from sightline.job import JobReport, Row
+    from sightline.job import JobReport
     from sightline.sources import Sources
-    from sightline.writers import CocoWriter, Writer
+    from sightline.writers import Writer
 
 FORMATS = ("jsonl", "coco", "yolo", "annotated")
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
-_SHOWN_FAILURES = 5
 
 _EPILOG = """\b
 Examples:
@@ -139,7 +139,7 @@ def command(images: tuple[str, ...], **choices: Any) -> None:
             report = _run(client, images, classes, choices)
     except InvalidOptionError as error:
         raise click.UsageError(str(error)) from error
-    raise SystemExit(EXIT_INTERRUPTED if report.interrupted else EXIT_FAILED if _has_failed(report) else 0)
+    raise SystemExit(EXIT_INTERRUPTED if report.interrupted else EXIT_FAILED if has_failed(report) else 0)
 
 
 def _only_model(url: str) -> str:
@@ -217,7 +217,7 @@ def _run(client: Client, images: tuple[str, ...], classes: list[str], choices: d
         exclude=[output / ANNOTATED_FOLDER],  # pictures of an earlier run, or of this one, are no input
     )
     writers = _writers(sources, choices)
-    failures = _Failures()
+    failures = Failures()
     with RunProgress(sources) as progress:
         report = job.run(
             client.stream(sources, batch_size=choices["batch_size"]),
@@ -229,8 +229,8 @@ def _run(client: Client, images: tuple[str, ...], classes: list[str], choices: d
     failures.show(report)
     for writer in writers:
         if isinstance(writer, CocoWriter):
-            _show_left_out(writer)
-    _show_summary(report, output)
+            show_left_out(writer)
+    show_summary(report, output)
     return report
 
 
@@ -251,48 +251,3 @@ def _writers(sources: Sources, choices: dict[str, Any]) -> list[Writer]:
         "annotated": lambda: AnnotatedWriter(output, base=base, jpeg_quality=choices["jpeg_quality"]),
     }
     return [make[name]() for name in choices["formats"]]
-
-
-class _Failures:
-    """The first few images that failed, for people at a terminal."""
-
-    def __init__(self) -> None:
-        self._first: list[Row] = []
-
-    def add(self, row: Row) -> None:
-        if row.error is not None and len(self._first) < _SHOWN_FAILURES:
-            self._first.append(row)
-
-    def show(self, report: JobReport) -> None:
-        from sightline.sources import printable
-
-        if sys.stderr.isatty():
-            for row in self._first:
-                click.secho(f"failed: {printable(row.source)}: {printable(str(row.error))}", fg="red", err=True)
-            if len(self._first) < report.failed:
-                click.secho(f"… {report.failed - len(self._first):,} more", fg="red", err=True)
-        for line in report.unlogged:
-            click.secho(f"error: {printable(line)}", fg="red", err=True)
-
-
-def _show_left_out(writer: CocoWriter) -> None:
-    if writer.left_out:
-        classes = ", ".join(f"{number:,} {name}" for name, number in writer.left_out.most_common(_SHOWN_FAILURES))
-        click.echo(
-            f"coco: left out {writer.left_out.total():,} objects of classes without a category: {classes}", err=True
-        )
-
-
-def _has_failed(report: JobReport) -> bool:
-    return bool(report.failed or report.unlogged)
-
-
-def _show_summary(report: JobReport, output: Path) -> None:
-    from sightline.sources import printable
-    from sightline.writers.jsonl import ERRORS_FILE
-
-    where = f"results in {printable(output)}"
-    if report.failed:
-        where += f", failures in {printable(output / ERRORS_FILE)}"
-    start = "interrupted: " if report.interrupted else ""
-    click.secho(f"{start}{report.summary()}; {where}", fg="yellow" if _has_failed(report) else "green")
