@@ -54,6 +54,13 @@ def repair(tensor: Any) -> None:
     """Replace what numpy 2 breaks in the class `Tensor` of Triton's Python backend; does nothing for numpy 1."""
     if int(np.__version__.partition(".")[0]) < 2:
         return
+    compiled_dlpack = tensor.__dlpack__
+
+    def dlpack(self: Any, **_wishes: object) -> object:
+        # Knows none of the wishes that newer versions of the protocol may state, which is allowed.
+        return compiled_dlpack(self)
+
+    tensor.__dlpack__ = dlpack
     tensor.as_numpy = _as_numpy
     # Creating one returns a finished object, which must not be made a second time the broken way.
     tensor.__new__ = staticmethod(_new_tensor)
