@@ -138,7 +138,12 @@ def _all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 def _join(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
     """`first` with its only output feeding the first input of `second`."""
     io_map = [(first.graph.output[0].name, second.graph.input[0].name)]
-    return onnx_compose.merge_models(first, second, io_map=io_map, producer_name="sightline")
+    joined = onnx_compose.merge_models(first, second, io_map=io_map, producer_name="sightline")
+    # `merge_models` lists the operator sets of both; ONNX wants one entry for each domain.
+    versions = {entry.domain: entry.version for entry in joined.opset_import}
+    del joined.opset_import[:]
+    joined.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in versions.items())
+    return joined
 
 
 def _name_interface(graph: onnx.GraphProto, settings: GraphSettings) -> None:
