@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sightline import Client, ClientOptions, Detections
-from sightline.contract import DEFAULT_IOU_THRESHOLD, DEFAULT_SCORE_THRESHOLD
+from sightline.contract import DEFAULT_IOU_THRESHOLD, DEFAULT_SCORE_THRESHOLD, Precision, network_name
 from sightline.parity import BF16_PARITY, FP32_PARITY, Bar, compare
 from sightline_server.launcher import EmbeddedServer
 
@@ -47,9 +47,12 @@ def reference(shared_data: Path, photos: list[Path]) -> dict[str, Detections]:
     return found
 
 
-@pytest.mark.parametrize(("name", "bar"), [("yolov8n", FP32_PARITY), ("yolov8n_bf16", BF16_PARITY)])
+@pytest.mark.parametrize(
+    ("name", "precision", "bar"), [("yolov8n", "fp32", FP32_PARITY), ("yolov8n_bf16", "bf16", BF16_PARITY)]
+)
 def test_yolov8n_is_still_itself(
     name: str,
+    precision: Precision,
     bar: Bar,
     *,
     photos: list[Path],
@@ -57,8 +60,11 @@ def test_yolov8n_is_still_itself(
     server: EmbeddedServer,
     serve_detector: Callable[[str], str],
 ) -> None:
-    options = ClientOptions(timeout_seconds=300)
-    with Client(server.grpc_url, model=serve_detector(name), options=options) as client:
+    model = serve_detector(name)
+    engine = server.engines()[network_name(model)]
+    if engine.precision != precision:
+        pytest.skip(f"this machine runs {precision} models in {engine.precision}: {engine.reason}")
+    with Client(server.grpc_url, model=model, options=ClientOptions(timeout_seconds=300)) as client:
         served = {Path(str(result.source)).name: result.unwrap() for result in client.stream(photos)}
     report = compare(reference, served)
     print(f"{name}: {report.summary()}")
