@@ -93,7 +93,7 @@ def default_name(source: Path) -> str:
     """
     name = re.sub(r"[^A-Za-z0-9_.]+", "_", source.stem).strip("_.")[:90]
     if not name[:1].isalpha() or name.startswith(LETTERBOX_PREFIX):
-        name = f"model_{name}"
+        name = f"model_{name}".rstrip("_")
     return check_model_name(name.removesuffix(NETWORK_SUFFIX))
 
 

@@ -80,7 +80,8 @@ def run(
     )
     assert counts.shape == (len(raws), 1)
     assert boxes.shape == (len(raws), about.max_detections, 4)
-    assert (counts.dtype, boxes.dtype, scores.dtype, classes.dtype) == (np.int32, np.float32, np.float32, np.int32)
+    kinds = [output.dtype.name for output in (counts, boxes, scores, classes)]
+    assert kinds == ["int32", "float32", "float32", "int32"]
     found = []
     for count, box, score, class_id in zip(counts[:, 0], boxes, scores, classes, strict=True):
         assert not box[count:].any()
@@ -120,7 +121,8 @@ def grid_boxes(seed: int, *, spread: int) -> Raw:
     centre = generator.integers(8, 8 + spread, (CANDIDATES, 2)) * 4
     size = generator.integers(0, 12, (CANDIDATES, 2)) * 4
     scores = generator.integers(0, 5, (CANDIDATES, CLASSES)) / 4
-    return np.hstack([centre, size, scores]).T.astype(np.float32)
+    raw: Raw = np.hstack([centre, size, scores]).T.astype(np.float32)
+    return raw
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
@@ -301,7 +303,8 @@ def test_classes_are_told_apart_exactly(apart: float, kept: int) -> None:
         nms="operator",
     )
     pair = np.zeros((1, 1004, 2), dtype=np.float32)
-    pair[0, :4] = [[100, 100 + apart], [100, 100], [100, 100], [100, 100]]
+    pair[0, :4] = 100
+    pair[0, 0, 1] = 100 + apart
     pair[0, 1003] = [0.9, 0.8]
     inputs: list[npt.NDArray[Any]] = [pair, np.array([[320, 320, 3]]), np.array([[0.1]], dtype=np.float32)]
     count = Session(postprocess(HEADS["anchors_last"], size)).run(inputs)[0]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import cv2
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -10,20 +14,28 @@ from onnx import TensorProto, helper, numpy_helper
 TINY_SIZE = 320
 
 
+def read_rgb(file: Path) -> npt.NDArray[np.uint8]:
+    """A photograph as (height, width, 3), RGB."""
+    picture = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
+    assert picture is not None
+    return picture.astype(np.uint8)
+
+
 def prediction(head: str, *, classes: int, candidates: int, seed: int = 0) -> npt.NDArray[np.float32]:
     """A plausible raw output of one image, in the layout of `head`."""
     generator = np.random.default_rng(seed)
     centre = generator.uniform(20, 300, (candidates, 2))
     size = generator.uniform(10, 120, (candidates, 2))
     scores = generator.uniform(0, 1, (candidates, classes)) ** 6
-    if head == "anchors_last":
-        return np.hstack([centre, size, scores]).T.astype(np.float32)
-    if head == "anchors_first":
-        objectness = generator.uniform(0, 1, (candidates, 1))
-        return np.hstack([centre, size, objectness, scores]).astype(np.float32)
     best = np.sort(scores.max(axis=1, keepdims=True), axis=0)[::-1]
-    ids = generator.integers(0, classes, (candidates, 1))
-    return np.hstack([centre - size / 2, centre + size / 2, best, ids]).astype(np.float32)
+    class_ids = generator.integers(0, classes, (candidates, 1))
+    columns = {
+        "anchors_last": [centre, size, scores],
+        "anchors_first": [centre, size, generator.uniform(0, 1, (candidates, 1)), scores],
+        "end_to_end": [centre - size / 2, centre + size / 2, best, class_ids],
+    }
+    output: npt.NDArray[np.float32] = np.hstack(columns[head]).astype(np.float32)
+    return output.T if head == "anchors_last" else output
 
 
 def tiny_model(
@@ -41,7 +53,7 @@ def tiny_model(
     Where `batch` is a number it is part of a Reshape's constant, so that the graph takes no other batch.
     """
     rows = batch if isinstance(batch, int) else -1
-    weights = {
+    weights: dict[str, npt.NDArray[Any]] = {
         "pattern": output[None],
         "zero": np.array(0, dtype=np.float32),
         "rows": np.array([rows, 1, 1], dtype=np.int64),

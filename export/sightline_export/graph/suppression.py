@@ -14,14 +14,14 @@ from sightline_export.script import FLOAT, Floats, Integers, graph_function, op
 from .settings import GraphSettings
 
 # How far beyond the picture a box may reach and still be told from those of other classes, in pixels.
-_MARGIN = 2048
+_MARGIN = 1024
 
 
 def by_operator(settings: GraphSettings) -> Any:
     """ONNX's NonMaxSuppression for one class, over boxes that are moved apart by class.
 
-    The classes' places form a square grid, not a line: coordinates stay below 2^16 for 80 classes, where FP32 still
-    tells 1/256 pixel apart, and not a sixteenth.
+    The classes' places form a square grid, not a line: coordinates stay below 2^15 for 80 classes, where FP32 still
+    tells 1/512 pixel apart, and not a sixteenth.
     """
     columns = float(math.ceil(math.sqrt(settings.class_count)))
     lowest, highest = float(-_MARGIN), float(settings.image_size + _MARGIN)

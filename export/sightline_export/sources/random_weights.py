@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from sightline_export.pictures import draw_scene
+from sightline_export.pictures import fit, sample_pictures
 
-_SCENES = 4
-_SIDE_PIXELS = 256
+_SIDE_PIXELS = 320
 _LIKELY_FRACTION = 0.02
-"""Of the places, for their best class, score above one half."""
+"""Of a picture's places at least so many score above one half for their best class."""
 _SPREAD = 2.0
 """Standard deviation of a class's logits over the places."""
 
@@ -25,7 +24,7 @@ def enliven(model: Any) -> None:
     """Give a randomly initialised Ultralytics detector outputs that vary over the picture; deterministic."""
     import torch
 
-    scenes = np.stack([draw_scene((_SIDE_PIXELS, _SIDE_PIXELS), seed=seed) for seed in range(_SCENES)])
+    scenes = np.stack([fit(picture, _SIDE_PIXELS) for picture in sample_pictures()])
     pictures = torch.from_numpy(scenes).permute(0, 3, 1, 2).float() / 255
     norms = [layer for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     usual = [norm.momentum for norm in norms]
@@ -63,5 +62,5 @@ def _spread_scores(model: Any, branch: Any, pictures: Any) -> None:
         logits = seen[id(layer)] - layer.bias[None, :, None, None]
         factor = _SPREAD / logits.std().clamp(min=1e-6)
         layer.weight.mul_(factor)
-        best = (logits * factor).amax(dim=1)
-        layer.bias.fill_(float(-torch.quantile(best.flatten(), 1 - _LIKELY_FRACTION)))
+        best = (logits * factor).amax(dim=1).flatten(1)
+        layer.bias.fill_(-float(torch.quantile(best, 1 - _LIKELY_FRACTION, dim=1).min()))

@@ -1,0 +1,213 @@
+"""Ultralytics checkpoints and architectures: all families, and the files that are refused."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+
+from sightline.errors import CheckpointError, InvalidOptionError
+from sightline_export.config import parse
+from sightline_export.exporter import export
+from sightline_export.options import ExportOptions, NmsKind
+from sightline_export.sources import load
+from sightline_export.sources.quiet import import_ultralytics
+
+FAMILIES: list[tuple[str, NmsKind, str]] = [
+    ("yolov3-tiny", "operator", "anchors_last"),
+    ("yolov5n", "operator", "anchors_last"),
+    ("yolov8n", "operator", "anchors_last"),
+    ("yolov8n", "static", "anchors_last"),
+    ("yolov9t", "operator", "anchors_last"),
+    ("yolov10n", "operator", "anchors_last"),
+    ("yolov10n", "none", "end_to_end"),
+    ("yolo11n", "operator", "anchors_last"),
+    ("yolo12n", "operator", "anchors_last"),
+    ("yolo26n", "operator", "anchors_last"),
+    ("yolo26n", "none", "end_to_end"),
+]
+QUICK = 320
+
+
+@pytest.mark.parametrize(("architecture", "nms", "head"), FAMILIES)
+def test_every_family(architecture: str, nms: NmsKind, head: str, tmp_path: Path) -> None:
+    options = ExportOptions(image_size=QUICK, nms=nms)
+    report = export(Path(f"{architecture}.yaml"), repository=tmp_path, options=options)
+    assert report.name == architecture.replace("-", "_")
+    assert (report.info.head, report.info.stride, report.info.image_size) == (head, 32, QUICK)
+    assert len(report.info.class_names) == 80
+    assert set(report.info.versions) >= {"onnx", "sightline", "torch", "ultralytics"}
+    assert report.verification.matched >= 0.99 * report.verification.reference_detections > 20
+
+
+def model_of(architecture: str, kind: str = "DetectionModel") -> Any:
+    return getattr(import_ultralytics().nn.tasks, kind)(architecture, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def custom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of one class, whose name needs quoting, trained for 352 pixels."""
+    tasks = import_ultralytics().nn.tasks
+    model = tasks.DetectionModel("yolov8n.yaml", nc=1, verbose=False)
+    model.names = {0: 'Bob\'s "näme", 1'}
+    path = tmp_path_factory.mktemp("custom") / "my best-model (2).pt"
+    torch.save({"model": model, "train_args": {"imgsz": 352}}, path)
+    return path
+
+
+def test_a_custom_model_of_one_class(custom: Path, tmp_path: Path) -> None:
+    report = export(custom, repository=tmp_path)
+    assert report.name == "my_best_model_2"
+    config = parse((tmp_path / report.name / "config.pbtxt").read_text())
+    assert config.parameters["sightline.class_names"].string_value == '["Bob\'s \\"näme\\", 1"]'
+    assert report.info.image_size == 352
+    assert report.info.source == custom.name
+    assert len(report.info.source_sha256) == 64
+
+
+def test_class_names_can_be_given(custom: Path) -> None:
+    assert load(custom, ExportOptions(classes=("alien",))).class_names == ("alien",)
+    with pytest.raises(InvalidOptionError, match="2 class names were given; this model has 1 class"):
+        load(custom, ExportOptions(classes=("alien", "bat")))
+
+
+def test_only_two_branched_models_have_an_nms_free_head(custom: Path) -> None:
+    with pytest.raises(InvalidOptionError, match="has no NMS-free head; leave out --nms none"):
+        load(custom, ExportOptions(nms="none"))
+
+
+def test_seeds_decide_over_random_weights() -> None:
+    def weights(seed: int) -> bytes:
+        raw = load(Path("yolov8n.yaml"), ExportOptions(image_size=QUICK, seed=seed))
+        return bytes(raw.model.graph.initializer[0].SerializeToString())
+
+    state = torch.random.get_rng_state()
+    assert weights(1) == weights(1) != weights(2)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+class _RunsCode:
+    """Pickles as a call of `os.system`."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, (f"touch {self.marker}",)
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    path = tmp_path / "evil.pt"
+    torch.save({"model": _RunsCode(marker)}, path)
+    with pytest.raises(CheckpointError, match=r"names code that is not loaded.*system"):
+        load(path, ExportOptions())
+    path.write_bytes(pickle.dumps({"model": _RunsCode(marker)}))
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        load(path, ExportOptions())
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind", "task"),
+    [
+        ("yolov8n-seg.yaml", "SegmentationModel", "segmentation"),
+        ("yolov8n-pose.yaml", "PoseModel", "pose estimation"),
+        ("yolov8n-obb.yaml", "OBBModel", "oriented boxes"),
+        ("yolov8n-cls.yaml", "ClassificationModel", "classification"),
+    ],
+)
+def test_other_tasks_are_refused(architecture: str, kind: str, task: str, tmp_path: Path) -> None:
+    path = tmp_path / "other.pt"
+    torch.save({"model": model_of(architecture, kind)}, path)
+    with pytest.raises(CheckpointError, match=f"other.pt is a model for {task}; only detectors"):
+        load(path, ExportOptions())
+    with pytest.raises(CheckpointError, match="only detectors can be exported"):
+        load(Path(architecture), ExportOptions())
+
+
+def test_damaged_files_are_refused(shared_data: Path, tmp_path: Path) -> None:
+    whole = (shared_data / "weights" / "yolov8n.pt").read_bytes()
+    cases = {
+        "empty.pt": (b"", "is empty"),
+        "text.pt": (b"not a checkpoint at all", "truncated, or not a checkpoint"),
+        "photo.pt": ((shared_data / "images" / "bus.jpg").read_bytes(), "truncated, or not a checkpoint"),
+        "half.pt": (whole[: len(whole) // 2], "truncated, or not a checkpoint"),
+    }
+    for name, (content, match) in cases.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=match) as caught:
+            load(path, ExportOptions())
+        assert name in str(caught.value)
+
+
+def test_a_plain_state_dict_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save(OrderedDict(weight=torch.zeros(3)), path)
+    with pytest.raises(CheckpointError, match="may be a plain state_dict"):
+        load(path, ExportOptions())
+
+
+def test_the_original_yolov5_format_is_named(shared_data: Path) -> None:
+    with pytest.raises(CheckpointError, match="original YOLOv5 format"):
+        load(shared_data / "weights" / "yolov5n.pt", ExportOptions())
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not exist; give the path"):
+        load(tmp_path / "nowhere.pt", ExportOptions())
+    (tmp_path / "folder.pt").mkdir()
+    with pytest.raises(CheckpointError, match="is not a file"):
+        load(tmp_path / "folder.pt", ExportOptions())
+    with pytest.raises(CheckpointError, match=r"\.pt, \.yaml, \.yml, \.onnx"):
+        load(tmp_path / "model.h5", ExportOptions())
+    with pytest.raises(CheckpointError, match="no architecture"):
+        load(tmp_path / "nowhere.yaml", ExportOptions())
+
+
+def test_an_official_checkpoint_without_internet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Nobody listens on the discard port, so this is a network that refuses at once.
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(CheckpointError, match=r"could not be downloaded.*without internet, copy the file here"):
+        load(Path("yolov8n.pt"), ExportOptions())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_size_that_is_no_multiple_of_the_stride() -> None:
+    with pytest.raises(InvalidOptionError, match="no multiple of this network's stride 64; try 320"):
+        load(Path("yolov8n-p6.yaml"), ExportOptions(image_size=352))
+
+
+def test_ultralytics_leaves_no_traces(tmp_path: Path) -> None:
+    """No settings in the user's folders, nothing printed, nothing beside the working directory's files."""
+    script = (
+        "from pathlib import Path; from sightline_export.sources import load;"
+        "from sightline_export.options import ExportOptions;"
+        "load(Path('yolov8n.yaml'), ExportOptions(image_size=320))"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    for name in ("YOLO_CONFIG_DIR", "YOLO_VERBOSE", "YOLO_AUTOINSTALL", "YOLO_OFFLINE"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and "ltralytics" in str(path.relative_to(tmp_path))]
+    assert left == []
+
+
+def test_the_traced_network_takes_any_batch() -> None:
+    raw = load(Path("yolo11n.yaml"), ExportOptions(image_size=QUICK))
+    (value,) = raw.model.graph.input
+    assert [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim] == ["batch", 3, QUICK, QUICK]
+    onnx.checker.check_model(raw.model, full_check=True)

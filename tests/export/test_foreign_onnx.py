@@ -1,0 +1,210 @@
+"""ONNX files that somebody else made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import openvino
+import pytest
+from onnx import TensorProto
+from tests.export.tiny import TINY_SIZE, prediction, read_rgb, tiny_model
+
+from sightline.contract import max_batch_size
+from sightline.errors import CheckpointError, InvalidOptionError, SightlineError, UnknownHeadError, VerificationError
+from sightline_export.config import parse
+from sightline_export.exporter import ExportReport, export
+from sightline_export.options import ExportOptions
+from sightline_export.pictures import fit
+from sightline_export.session import Session
+from sightline_export.sources import load
+
+Save = Callable[..., Path]
+V8 = prediction("anchors_last", classes=3, candidates=50)
+V5 = prediction("anchors_first", classes=3, candidates=50)
+FINISHED = prediction("end_to_end", classes=3, candidates=50)
+NAMES = {"names": "{0: 'a', 1: \"it's\", 2: 'c'}"}
+
+
+@pytest.fixture(scope="module", params=["yolo26n_int8_dynamic_e2e", "yolov8n_int8_qdq_opset11"])
+def quantised(
+    request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> ExportReport:
+    """A fixed-batch INT8 model that others made."""
+    return export(shared_data / "onnx" / f"{request.param}.onnx", repository=tmp_path_factory.mktemp("foreign"))
+
+
+def bus_inputs(shared_data: Path, report: ExportReport) -> dict[str, Any]:
+    """bus.jpg twice, with another picture between."""
+    files = [shared_data / "images" / name for name in ("bus.jpg", "zidane.jpg", "bus.jpg")]
+    pictures = [read_rgb(file) for file in files]
+    return {
+        "images": np.stack([fit(picture, report.info.image_size) for picture in pictures]),
+        "original_shape": np.array([picture.shape for picture in pictures]),
+        "score_threshold": np.full((3, 1), 0.25, dtype=np.float32),
+    }
+
+
+def found_names(outputs: list[np.ndarray[Any, Any]], report: ExportReport, image: int) -> list[str]:
+    count = int(outputs[0][image, 0])
+    return [report.info.class_names[i] for i in outputs[3][image, :count]]
+
+
+def model_path(report: ExportReport) -> Path:
+    return report.installed.network / "1" / "model.onnx"
+
+
+def test_finds_the_people_and_the_bus(quantised: ExportReport, shared_data: Path) -> None:
+    outputs = list(Session(onnx.load(model_path(quantised))).run_named(bus_inputs(shared_data, quantised)).values())
+    names = found_names(outputs, quantised, 0)
+    assert names.count("bus") == 1
+    assert names.count("person") >= 3
+    assert found_names(outputs, quantised, 1).count("person") == 2
+    for output in outputs:
+        np.testing.assert_array_equal(output[0], output[2])
+
+
+def test_batches_run_in_openvino(quantised: ExportReport, shared_data: Path) -> None:
+    compiled = openvino.Core().compile_model(model_path(quantised), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    outputs = [np.array(value) for value in compiled(bus_inputs(shared_data, quantised)).values()]
+    for image in (0, 2):
+        names = found_names(outputs, quantised, image)
+        assert names.count("bus") == 1
+        assert names.count("person") >= 3
+
+
+def test_a_fixed_batch_is_served_in_batches(quantised: ExportReport) -> None:
+    config = parse((quantised.installed.network / "config.pbtxt").read_text())
+    assert config.max_batch_size == max_batch_size(640)
+    (scan,) = [node for node in onnx.load(model_path(quantised)).graph.node if node.op_type == "Scan"]
+    body = scan.attribute[0].g if scan.attribute[0].type == onnx.AttributeProto.GRAPH else scan.attribute[1].g
+    assert body.input[0].type.tensor_type.shape.dim[0].dim_value == 3
+
+
+def test_the_graph_is_readable_everywhere(quantised: ExportReport) -> None:
+    model = onnx.load(model_path(quantised))
+    assert {entry.domain: entry.version for entry in model.opset_import} == {"": 18}
+    assert model.ir_version <= 10
+    assert [value.name for value in model.graph.input] == ["images", "original_shape", "score_threshold"]
+    assert [value.name for value in model.graph.output] == ["num_detections", "boxes", "scores", "classes"]
+
+
+@pytest.mark.parametrize("batch", ["N", 1])
+@pytest.mark.parametrize(("output", "head"), [(V8, "anchors_last"), (V5, "anchors_first"), (FINISHED, "end_to_end")])
+def test_each_layout_is_exported(
+    output: np.ndarray[Any, Any], head: str, batch: int | str, save: Save, tmp_path: Path
+) -> None:
+    source = save(tiny_model(output, batch=batch, metadata=NAMES))
+    report = export(source, repository=tmp_path / "repository")
+    assert report.info.head == head
+    assert report.info.class_names == ("a", "it's", "c")
+    assert report.info.image_size == TINY_SIZE
+    assert report.verification.matched == report.verification.reference_detections > 20
+
+
+@pytest.mark.parametrize("opset", [11, 13, 17, 20])
+def test_other_opsets_are_converted(opset: int, save: Save) -> None:
+    raw = load(save(tiny_model(V8, opset=opset)), ExportOptions())
+    assert {entry.domain: entry.version for entry in raw.model.opset_import} == {"": 18}
+
+
+def test_half_precision_is_widened(save: Save, tmp_path: Path) -> None:
+    source = save(tiny_model(V8.astype(np.float16).astype(np.float32), picture_type=TensorProto.FLOAT16))
+    report = export(source, repository=tmp_path / "repository")
+    assert report.verification.matched > 20
+
+
+def test_free_sizes_are_fixed(save: Save) -> None:
+    source = save(tiny_model(V8, picture_dims=(3, "H", "W")))
+    assert load(source, ExportOptions()).image_size == 640
+    assert load(source, ExportOptions(image_size=352)).image_size == 352
+    from_metadata = save(tiny_model(V8, picture_dims=(3, "H", "W"), metadata={"imgsz": "[416, 416]", "stride": "16"}))
+    raw = load(from_metadata, ExportOptions())
+    assert (raw.image_size, raw.stride) == (416, 16)
+    assert [dim.dim_value for dim in raw.model.graph.input[0].type.tensor_type.shape.dim[1:]] == [3, 416, 416]
+
+
+@pytest.mark.parametrize(
+    ("options", "metadata", "names"),
+    [
+        (ExportOptions(), {}, ("class_0", "class_1", "class_2")),
+        (ExportOptions(), NAMES, ("a", "it's", "c")),
+        (ExportOptions(), {"names": '["x", "y", "z"]'}, ("x", "y", "z")),
+        (ExportOptions(classes=("alien", "bat", "witch")), NAMES, ("alien", "bat", "witch")),
+    ],
+)
+def test_class_names(options: ExportOptions, metadata: dict[str, str], names: tuple[str, ...], save: Save) -> None:
+    assert load(save(tiny_model(V8, metadata=metadata)), options).class_names == names
+
+
+def test_feature_maps_beside_the_prediction_go(save: Save, tmp_path: Path) -> None:
+    source = save(tiny_model(V5, metadata=NAMES, extra_output=(1, 3, 40, 40, 8)))
+    assert export(source, repository=tmp_path / "repository").info.head == "anchors_first"
+
+
+LOGITS = V8.copy()
+LOGITS[4:] *= 9
+FRACTIONS = V8.copy()
+FRACTIONS[:4] /= TINY_SIZE
+NOT_A_NUMBER = V8.copy()
+NOT_A_NUMBER[0, 0] = np.nan
+UNKNOWN_CLASS = FINISHED.copy()
+UNKNOWN_CLASS[0, 5] = 7
+
+REFUSED: list[tuple[str, dict[str, Any], ExportOptions, type[SightlineError], str]] = [
+    ("inputs NHWC", {"picture_dims": (320, 320, 3)}, ExportOptions(), CheckpointError, "NHWC"),
+    ("grey", {"picture_dims": (1, 320, 320)}, ExportOptions(), CheckpointError, "1 channels"),
+    ("bytes", {"picture_type": TensorProto.UINT8}, ExportOptions(), CheckpointError, "UINT8.*allowed is one input"),
+    ("batch of 4", {"batch": 4}, ExportOptions(), CheckpointError, "fixed to batches of 4"),
+    ("oblong", {"picture_dims": (3, 320, 640)}, ExportOptions(), CheckpointError, "not square"),
+    ("odd size", {"picture_dims": (3, 333, 333)}, ExportOptions(), InvalidOptionError, "333 is not allowed"),
+    ("other size", {}, ExportOptions(image_size=640), InvalidOptionError, "fixed to 320; leave out --imgsz"),
+    ("masks", {"extra_output": (1, 32, 80, 80)}, ExportOptions(), UnknownHeadError, "belongs to masks"),
+    ("two", {"extra_output": (1, 84, 50)}, ExportOptions(), UnknownHeadError, "one with three axes is needed"),
+    ("task", {"metadata": {"task": "segment"}}, ExportOptions(), CheckpointError, "task 'segment'"),
+    ("names", {"metadata": {"names": "{0: 'a', 5: 'b'}"}}, ExportOptions(), CheckpointError, "cannot be read"),
+    ("count", {"metadata": {"names": "['a']"}}, ExportOptions(), UnknownHeadError, "has 3 classes"),
+    ("--classes", {}, ExportOptions(classes=("a", "b")), UnknownHeadError, "with 2 classes.*has 3 classes"),
+    ("twice", {"metadata": {"names": "['a', 'a', 'b']"}}, ExportOptions(), InvalidOptionError, "stand twice: a"),
+    ("unnamed", {"output": FINISHED}, ExportOptions(head="end_to_end"), InvalidOptionError, "--classes"),
+    ("ambiguous", {"output": FINISHED}, ExportOptions(), UnknownHeadError, "say which with --head"),
+    ("logits", {"output": LOGITS}, ExportOptions(), VerificationError, "not from 0 to 1"),
+    ("fractions", {"output": FRACTIONS}, ExportOptions(), VerificationError, "are fractions"),
+    ("NaN", {"output": NOT_A_NUMBER}, ExportOptions(), VerificationError, "NaN or infinity"),
+    ("class 7", {"output": UNKNOWN_CLASS, "metadata": NAMES}, ExportOptions(), VerificationError, "class 7"),
+]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case[0])
+def test_refused(
+    case: tuple[str, dict[str, Any], ExportOptions, type[SightlineError], str], save: Save, tmp_path: Path
+) -> None:
+    _, graph, options, error, match = case
+    source = save(tiny_model(**{"output": V8, **graph}))
+    repository = tmp_path / "repository"
+    with pytest.raises(error, match=match):
+        export(source, repository=repository, options=options)
+    assert not repository.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 100])
+def test_not_an_onnx_file(content: bytes, tmp_path: Path) -> None:
+    source = tmp_path / "broken.onnx"
+    source.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"broken\.onnx"):
+        load(source, ExportOptions())
+
+
+def test_a_truncated_file(save: Save) -> None:
+    source = save(tiny_model(V8))
+    source.write_bytes(source.read_bytes()[:-200])
+    with pytest.raises(CheckpointError, match="truncated or no ONNX file"):
+        load(source, ExportOptions())
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load(tmp_path / "nowhere.onnx", ExportOptions())

@@ -1,0 +1,205 @@
+"""A detector is installed whole or not at all."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.export.tiny import TINY_SIZE, prediction, tiny_model
+
+from sightline.contract import ONNX_FILE
+from sightline.detector_info import DetectorInfo
+from sightline.errors import ExportError, InvalidOptionError
+from sightline_export import config
+from sightline_export.exporter import default_name, export
+from sightline_export.repository import install_detector
+from sightline_export.transaction import FolderTransaction
+
+INFO = DetectorInfo(class_names=("a", "b"), image_size=TINY_SIZE)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def model_of(repository: Path, name: str) -> bytes:
+    return (repository / f"{name}_net" / "1" / ONNX_FILE).read_bytes()
+
+
+def test_three_models_with_all_their_files(tmp_path: Path) -> None:
+    repository = tmp_path / "a" / "repository"
+    installed = install_detector(repository, "traffic", b"graph", INFO)
+    assert installed.letterbox_written
+    assert {str(path.relative_to(repository)) for path in repository.rglob("*") if path.is_file()} == {
+        "letterbox_320/config.pbtxt",
+        "letterbox_320/1/dali.py",
+        "letterbox_320/warmup/warmup.jpg",
+        "traffic_net/config.pbtxt",
+        "traffic_net/1/model.onnx",
+        "traffic_net/warmup/original_shape",
+        "traffic/config.pbtxt",
+        "traffic/1/.gitkeep",
+    }
+    assert installed.size_bytes == sum(len(content) for content in snapshot(repository).values())
+
+
+def test_warm_up_files_are_what_the_configurations_say(tmp_path: Path) -> None:
+    install_detector(tmp_path, "traffic", b"graph", INFO)
+    letterbox = config.parse((tmp_path / "letterbox_320" / "config.pbtxt").read_text())
+    jpeg = (tmp_path / "letterbox_320" / "warmup" / config.WARMUP_JPEG).read_bytes()
+    assert jpeg[:3] == b"\xff\xd8\xff"
+    assert [list(w.inputs["encoded"].dims) for w in letterbox.model_warmup] == [[len(jpeg)]]
+    assert len((tmp_path / "traffic_net" / "warmup" / config.WARMUP_SHAPE).read_bytes()) == 3 * 8
+
+
+def test_everybody_may_read(tmp_path: Path) -> None:
+    script = (
+        "import os; os.umask(0o077)\n"
+        "from pathlib import Path; from sightline_export.repository import install_detector\n"
+        "from sightline.detector_info import DetectorInfo\n"
+        f"install_detector(Path({str(tmp_path)!r}), 'traffic', b'graph', DetectorInfo(class_names=('a',)))"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    for path in tmp_path.rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
+
+
+def test_a_new_export_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    install_detector(tmp_path, "traffic", b"old", INFO)
+    (tmp_path / "traffic_net" / "1" / "left.over").write_text("from before")
+    install_detector(tmp_path, "traffic", b"new", INFO)
+    assert model_of(tmp_path, "traffic") == b"new"
+    assert not (tmp_path / "traffic_net" / "1" / "left.over").exists()
+
+
+def test_an_equal_letterbox_is_not_touched(tmp_path: Path) -> None:
+    install_detector(tmp_path, "traffic", b"graph", INFO)
+    before = (tmp_path / "letterbox_320").stat().st_ino
+    (tmp_path / "letterbox_320" / "1" / "__pycache__").mkdir()
+    assert not install_detector(tmp_path, "other", b"graph", INFO).letterbox_written
+    assert (tmp_path / "letterbox_320").stat().st_ino == before
+
+
+def test_a_different_letterbox_is_replaced(tmp_path: Path) -> None:
+    install_detector(tmp_path, "traffic", b"graph", INFO)
+    assert install_detector(tmp_path, "traffic", b"graph", INFO, max_pixels=1000).letterbox_written
+    read = config.parse((tmp_path / "letterbox_320" / "config.pbtxt").read_text())
+    assert read.parameters["sightline.max_pixels"].string_value == "1000"
+
+
+@pytest.mark.parametrize("conflict", ["traffic", "traffic_net", "letterbox_320"])
+@pytest.mark.parametrize("kind", ["file", "folder", "foreign model"])
+def test_what_others_put_there_stays(conflict: str, kind: str, tmp_path: Path) -> None:
+    install_detector(tmp_path, "traffic", b"old", INFO)
+    shutil.rmtree(tmp_path / conflict)
+    if kind == "file":
+        (tmp_path / conflict).write_text("mine")
+    else:
+        (tmp_path / conflict).mkdir()
+    if kind == "foreign model":
+        (tmp_path / conflict / "config.pbtxt").write_text('name: "mine" backend: "python"')
+    before = snapshot(tmp_path)
+    with pytest.raises(ExportError, match=f"{conflict} was not written by `sightline export`"):
+        install_detector(tmp_path, "traffic", b"new", INFO, max_pixels=5)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_full_disk_leaves_the_old_one(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk: the write of the network fails half-way."""
+    install_detector(tmp_path, "traffic", b"old", INFO)
+    before = snapshot(tmp_path)
+    script = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "from pathlib import Path; from sightline_export.repository import install_detector\n"
+        "from sightline.detector_info import DetectorInfo; from sightline.errors import ExportError\n"
+        "info = DetectorInfo(class_names=('a', 'b'), image_size=320)\n"
+        "try:\n"
+        f"    install_detector(Path({str(tmp_path)!r}), 'traffic', bytes(300_000), info, max_pixels=5)\n"
+        "except ExportError as error:\n"
+        "    print(error)\n"
+    )
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert "cannot write into the model repository" in done.stdout
+    assert "File too large" in done.stdout
+    assert snapshot(tmp_path) == before
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("where", ["/proc/sightline", "file/below"])
+def test_a_folder_that_cannot_be_made(where: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ExportError, match=r"cannot write into the model repository.*Choose another"):
+        install_detector(tmp_path / where, "traffic", b"graph", INFO)
+
+
+def replace_but_lose(missing: str, parent: Path) -> None:
+    """Replace three folders, of which one vanishes before it is moved."""
+    with FolderTransaction(parent) as transaction:
+        staged = {name: transaction.new(name) for name in ("first", "second", "third")}
+        for folder in staged.values():
+            (folder / "new").write_text("new")
+        shutil.rmtree(staged[missing])
+
+
+@pytest.mark.parametrize("missing", ["first", "second", "third"])
+def test_moves_are_undone_when_a_later_one_fails(missing: str, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "old").write_text(name)
+    before = snapshot(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        replace_but_lose(missing, tmp_path)
+    assert snapshot(tmp_path) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"first", "second"}
+
+
+def interrupt(parent: Path) -> None:
+    with FolderTransaction(parent) as transaction:
+        (transaction.new("first") / "new").write_text("new")
+        raise KeyboardInterrupt
+
+
+def test_a_failed_block_changes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_fails_leaves_the_old_one(tmp_path: Path, tiny_onnx: Path) -> None:
+    repository = tmp_path / "repository"
+    export(tiny_onnx, repository=repository)
+    before = snapshot(repository)
+    logits = prediction("anchors_last", classes=3, candidates=50)
+    logits[4:] *= 5
+    tiny_onnx.write_bytes(tiny_model(logits).SerializeToString())
+    with pytest.raises(ExportError):
+        export(tiny_onnx, repository=repository)
+    assert snapshot(repository) == before
+
+
+@pytest.mark.parametrize("name", ["with-hyphen", "a b", "1st", "", "x_net", "letterbox_9", "../up", "é"])
+def test_names_that_are_not_allowed(name: str, tmp_path: Path, tiny_onnx: Path) -> None:
+    with pytest.raises(InvalidOptionError, match="choose another with --name"):
+        export(tiny_onnx, repository=tmp_path / "repository", name=name)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("yolov8n.pt", "yolov8n"),
+        ("my best-model (2).pt", "my_best_model_2"),
+        ("8cls.onnx", "model_8cls"),
+        ("traffic_net.onnx", "traffic"),
+        ("letterbox_640.pt", "model_letterbox_640"),
+        ("ärger.pt", "rger"),
+        ("日本.pt", "model"),
+        ("v1.2_final.pt", "v1.2_final"),
+    ],
+)
+def test_default_names(file: str, name: str) -> None:
+    assert default_name(Path("somewhere") / file) == name
