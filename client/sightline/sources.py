@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import os
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import BinaryIO
@@ -66,15 +66,15 @@ class Sources(Iterable[str]):
         return self._expand(self._add_problem)
 
     def count(self, *, stop: threading.Event | None = None) -> int | None:
-        """How many there are; None with stdin among them, or when `stop` was set before the end."""
+        """How many images and problems there are; None with stdin among them, or when `stop` was set before the end."""
         if STDIN in self._arguments:
             return None
-        number = 0
-        for _ in self._expand(_ignore):
+        number, problems = 0, Counter[str]()
+        for _ in self._expand(lambda named, _: problems.update([named])):
             if stop is not None and stop.is_set():
                 return None
             number += 1
-        return number
+        return number + problems.total()
 
     def base(self) -> Path:
         """The deepest folder that holds all that was named; the working folder with stdin among it."""
@@ -144,10 +144,6 @@ def is_image_name(path: str) -> bool:
 def printable(name: Source) -> str:
     """A name as a terminal can take it: line ends, control characters and undecodable bytes as backslash escapes."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(name))
-
-
-def _ignore(named: str, reason: str) -> None:
-    """Counting reports nothing: the iteration that detects will."""
 
 
 def _root(argument: str) -> str:

@@ -6,11 +6,12 @@ import io
 import time
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from sightline.errors import CorruptImageError
 from sightline.job import Row
-from sightline.progress import RunProgress
+from sightline.progress import Pace, RunProgress
 from sightline.sources import Sources
 
 GOOD = Row("a.jpg", 3, 0.9, 5.0, None)
@@ -55,3 +56,28 @@ def test_the_total_is_counted_beside_the_run(tmp_path: Path) -> None:
 
 def test_an_uncountable_total_stays_open() -> None:
     assert "4/?" in shown(terminal=True, sources=Sources(["-"]))
+
+
+def test_bursts_do_not_mislead_the_speed() -> None:
+    """Eight images at once, every two seconds: four a second, whenever one looks."""
+    seconds = 0.0
+    pace = Pace(window_seconds=20, clock=lambda: seconds)
+    assert pace.images_per_second() == 0
+    for _ in range(50):
+        seconds += 2.0
+        for _ in range(8):
+            pace.advance()
+    assert pace.images_per_second() == pytest.approx(4.0, rel=0.1)
+    seconds += 1.9
+    assert pace.images_per_second() == pytest.approx(4.0, rel=0.15)
+
+
+def test_the_speed_follows_a_change() -> None:
+    seconds = 0.0
+    pace = Pace(window_seconds=20, clock=lambda: seconds)
+    for step in [1.0] * 100 + [0.1] * 300:
+        seconds += step
+        pace.advance()
+    assert pace.images_per_second() == pytest.approx(10.0, rel=0.1)
+    seconds += 1000
+    assert pace.images_per_second() < 0.1

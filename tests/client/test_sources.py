@@ -100,6 +100,8 @@ def test_what_leads_nowhere_is_reported_and_the_rest_goes_on(photos: Path) -> No
     assert "no such file or folder" in reasons[0]
     assert "no file matches" in reasons[2]
     assert "no image in this folder" in reasons[3]
+    assert sources.count() == 5
+    assert len(sources.problems) == 4
 
 
 def test_overlong_names_are_missing_not_a_crash() -> None:
