@@ -46,6 +46,7 @@ def server_command(
         "--strict-readiness=true",
         f"--exit-timeout-secs={max(1, int(options.stop_timeout_seconds))}",
         "--allow-gpu-metrics=false",
+        "--pinned-memory-pool-byte-size=0",
         "--log-format=default",
     ]
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -120,9 +121,15 @@ class EmbeddedServer:
             return repository.with_parts(self.options.repository, self.options.models)
         return repository.model_names(self.options.repository)
 
-    def last_words(self) -> str:
-        """What the log says last about an error, as one line."""
-        return log.last_words(self.log_tail())
+    def describe_end(self) -> str:
+        """How the server ended, as far as its exit status and its log tell, on one line."""
+        status = self.wait(0)
+        words = f"its log ends: {log.last_words(self.log_tail())}"
+        if status is None:
+            return words
+        number = status - supervisor.SIGNAL_STATUS
+        how = f"killed by {signal.Signals(number).name}" if number in set(signal.Signals) else f"exit status {status}"
+        return f"{how}; {words}"
 
     def log_tail(self) -> list[str]:
         """The last lines of the server's log."""
@@ -177,8 +184,7 @@ class EmbeddedServer:
                 raise self._explain_failure()
             if time.monotonic() > deadline:
                 raise LaunchError(
-                    f"the server was not ready within {self.options.ready_timeout_seconds:g} s; its log ends: "
-                    f"{log.last_words(self.log_tail())}"
+                    f"the server was not ready within {self.options.ready_timeout_seconds:g} s; {self.describe_end()}"
                 )
             time.sleep(_POLL_SECONDS)
 
@@ -204,7 +210,7 @@ class EmbeddedServer:
             return ModelLoadError(repository.describe_failures(self.options.repository, failures))
         if (port := log.taken_port(lines)) is not None:
             return PortInUseError(f"port {port} on {self.options.host} was taken while the server started: try again")
-        return LaunchError(f"the server ended at start: {log.last_words(lines)}")
+        return LaunchError(f"the server ended while it started: {self.describe_end()}")
 
     def _has_ended(self) -> bool:
         return self.wait(0) is not None

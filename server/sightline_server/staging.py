@@ -80,6 +80,8 @@ def server_environment(folder: Path, files: TritonFiles, options: ServerOptions)
         "PATH": os.pathsep.join(paths),
         "PYTHONPATH": os.pathsep.join(modules),
         "PYTHONUNBUFFERED": "1",
+        # Stand-ins compute on the CPU. Where Triton saw GPUs, it would start instances for each of them.
+        "CUDA_VISIBLE_DEVICES": "",
         # A process that is killed leaves its temporary files; here they go with the folder.
         "TMPDIR": str(folder / "tmp"),
         environment.RUN_FOLDER: str(folder),

@@ -30,6 +30,8 @@ SHARED_MEMORY_FOLDER = Path("/dev/shm")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_SECONDS = 0.1
+SIGNAL_STATUS = 128
+"""Added to the number of the signal that ended the server, it is the exit status."""
 CLEANUP_SECONDS = 10.0
 """Time that the supervisor needs, at most, beyond waiting for the server."""
 
@@ -95,7 +97,7 @@ class Supervisor:
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def run(self) -> int:
-        """Run to the end; the server's exit status, or 128 + the signal that ended it."""
+        """Run to the end; the server's exit status, or `SIGNAL_STATUS` + the signal that ended it."""
         self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         signal.signal(signal.SIGTERM, self._on_sigterm)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -137,7 +139,7 @@ class Supervisor:
         if server.poll() is None:
             server.kill()
         status = server.wait()
-        return status if status >= 0 else 128 - status
+        return status if status >= 0 else SIGNAL_STATUS - status
 
     def _asked_to_kill(self) -> bool:
         self._control.setblocking(False)

@@ -37,8 +37,11 @@ def test_taken_port() -> None:
 
 
 def test_last_words() -> None:
+    harmless = FRAME + '"CudaDriverHelper has not been initialized."'
     table = ["+----+", "| a  |", ""]
     assert last_words([]) == ""
     assert last_words([FRAME + '"an error"', 'I1121 12:56:13.527566 8074 x.cc:1] "fine"', *table]) == "an error"
+    assert last_words([FRAME + '"an error"', harmless]) == "an error"
+    assert last_words([harmless, "the end"]) == "the end"
     assert last_words([*table, "error: creating server: Internal - no"]) == "error: creating server: Internal - no"
     assert last_words(["tritonserver: symbol lookup error"]) == "tritonserver: symbol lookup error"

@@ -89,4 +89,4 @@ def test_a_server_that_dies_is_an_error(tmp_path: Path) -> None:
         os.kill(server, signal.SIGKILL)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "the server ended by itself (status 137)" in errors
+    assert "the server ended by itself: killed by SIGKILL" in errors

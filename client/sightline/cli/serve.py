@@ -72,8 +72,8 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         click.echo(f"Loading the models of {repository} ...", err=True)
         with EmbeddedServer(options) as server:
             _announce(server)
-            status = server.wait()
-            raise LaunchError(f"the server ended by itself (status {status}); its log ends: {server.last_words()}")
+            server.wait()
+            raise LaunchError(f"the server ended by itself: {server.describe_end()}")
 
 
 @contextmanager
