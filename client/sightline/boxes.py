@@ -82,13 +82,13 @@ class Letterbox:
     """How an image is fitted into a square: scaled to `resized_hw`, then moved by `left` and `top` pixels.
 
     Attributes:
-        gain: scale from original to input pixels.
+        gain_hw: scale from original to input pixels along each axis; rounding makes them differ a little.
         resized_hw: size of the scaled image, each side at least 1 pixel.
         left: width of the border on the left, pixels.
         top: height of the border above, pixels.
     """
 
-    gain: float
+    gain_hw: tuple[float, float]
     resized_hw: tuple[int, int]
     left: int
     top: int
@@ -96,7 +96,8 @@ class Letterbox:
     def to_original(self, boxes_xyxy: FloatArray, *, image_size_hw: tuple[int, int]) -> FloatArray:
         """Boxes in input pixels, (N, 4), as boxes in the original image's pixels, clipped to it."""
         offset = np.array([self.left, self.top, self.left, self.top], dtype=boxes_xyxy.dtype)
-        return clip_boxes((boxes_xyxy - offset) / self.gain, image_size_hw=image_size_hw)
+        gain = np.array(self.gain_hw[::-1] * 2, dtype=boxes_xyxy.dtype)
+        return clip_boxes((boxes_xyxy - offset) / gain, image_size_hw=image_size_hw)
 
 
 def letterbox(*, image_size_hw: tuple[int, int], input_size: int) -> Letterbox:
@@ -110,4 +111,5 @@ def letterbox(*, image_size_hw: tuple[int, int], input_size: int) -> Letterbox:
     resized_hw = (max(1, round(height * gain)), max(1, round(width * gain)))
     left = round((input_size - resized_hw[1]) / 2 - 0.1)
     top = round((input_size - resized_hw[0]) / 2 - 0.1)
-    return Letterbox(gain, resized_hw, left, top)
+    gain_hw = (resized_hw[0] / height, resized_hw[1] / width)
+    return Letterbox(gain_hw, resized_hw, left, top)

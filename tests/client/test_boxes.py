@@ -64,3 +64,11 @@ def test_boxes_return_to_the_original_and_stay_inside() -> None:
     fitted = boxes.letterbox(image_size_hw=(960, 1280), input_size=640)
     got = fitted.to_original(np.array([[10, 90, 100, 200], [-50, 0, 700, 640]], float), image_size_hw=(960, 1280))
     assert got.tolist() == [[20, 20, 200, 240], [0, 0, 1280, 960]]
+
+
+def test_each_axis_has_its_own_scale() -> None:
+    """461 rows become 481, a little more than their share: a tenth of a percent, a pixel at the far end."""
+    fitted = boxes.letterbox(image_size_hw=(461, 614), input_size=640)
+    whole = np.array([[fitted.left, fitted.top, fitted.left + 640, fitted.top + 481]], float)
+    assert fitted.to_original(whole, image_size_hw=(461, 614)) == pytest.approx(np.array([[0, 0, 614, 461]]))
+    assert fitted.gain_hw == pytest.approx((481 / 461, 640 / 614))

@@ -72,8 +72,9 @@ def unletterboxing(*, image_size: int) -> Any:
     """Function from input pixels to pixels of the original image, clipped to it.
 
     (boxes [N, K, 4], original_shape int64 [N, 3] as height, width, channels) to boxes. The sides are rounded half
-    to even and are at least 1 pixel, as in `sightline.boxes.letterbox`; FP32 gives the same as its FP64 but for
-    about one in 100,000 sizes above 2,200 pixels, which are then half a pixel of the input off.
+    to even and are at least 1 pixel, and each axis has its own scale, as in `sightline.boxes.letterbox`; FP32 gives
+    the same as its FP64 but for about one in 100,000 sizes above 2,200 pixels, which are then half a pixel of the
+    input off.
     """
     side = float(image_size)
 
@@ -89,7 +90,8 @@ def unletterboxing(*, image_size: int) -> Any:
         yx_to_xyxy = op.Constant(value_ints=[1, 0, 1, 0])
         offset = op.Unsqueeze(op.Gather(border_hw, yx_to_xyxy, axis=1), axis_1)
         limit = op.Unsqueeze(op.Gather(original_hw, yx_to_xyxy, axis=1), axis_1)
-        unclipped = (boxes - offset) / op.Unsqueeze(gain, axis_1)
+        gain_hw = resized_hw / original_hw
+        unclipped = (boxes - offset) / op.Unsqueeze(op.Gather(gain_hw, yx_to_xyxy, axis=1), axis_1)
         return op.Min(op.Max(unclipped, op.Constant(value_float=0.0)), limit)
 
     return unletterbox
