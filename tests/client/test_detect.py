@@ -144,23 +144,26 @@ def test_awkward_names_on_stdin(url: str, photos: Path, tmp_path: Path) -> None:
         assert {path.stem for path in (output / folder).iterdir()} == {Path(os.fsdecode(name)).stem for name in named}
 
 
-def test_a_picture_that_cannot_be_written_is_reported(url: str, photos: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported(url: str, photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    (output / "annotated" / "y.jpg").mkdir(parents=True)
-    ran = detect(photos, "--url", url, "--output", output, "--format", "jsonl,annotated")
+    (output / "labels" / "y.txt").mkdir(parents=True)
+    ran = detect(photos, "--url", url, "--output", output, "--format", "jsonl,yolo")
     assert ran.returncode == 1
     assert ran.stdout.startswith(b"2 done, 1 failed")
     [error] = lines(output / "errors.jsonl")
     assert error["error"] == "write-failed"
-    assert "annotated picture: cannot write" in error["reason"]
+    assert "YOLO labels: cannot write" in error["reason"]
     assert len(lines(output / "results.jsonl")) == 3
 
 
 def test_a_second_run_replaces_the_first_and_never_reads_its_pictures(url: str, photos: Path) -> None:
+    (photos / "annotated").mkdir()
+    (photos / "annotated" / "y.jpg").write_bytes((photos / "a" / "x.jpg").read_bytes())
     for _ in range(2):
-        ran = detect(photos, "--url", url, "--output", photos, "--format", "jsonl,annotated")
+        ran = detect(photos, "--url", url, "--output", photos)
         assert ran.returncode == 0, ran.stderr
     assert names(lines(photos / "results.jsonl")) == ["y.png", "x.jpg", "x.jpg"]
+    assert (photos / "annotated" / "y.jpg").exists()
 
 
 @pytest.mark.parametrize(
