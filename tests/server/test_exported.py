@@ -23,11 +23,12 @@ def test_the_people_and_the_bus(
 ) -> None:
     bus = shared_data / "images" / "bus.jpg"
     with Client(server.grpc_url, model=serve_detector(name)) as client:
-        (result,) = client.stream([bus], score_threshold=0.5)
+        (result,) = client.stream([bus])
     detections = result.unwrap()
     found = Counter(np.array(detections.class_names)[detections.class_ids].tolist())
     assert found["bus"] == 1
-    assert found["person"] >= 2
+    # Four people; the quantised YOLO26 itself gives one of them no more than 0.21.
+    assert found["person"] >= 3
 
 
 def test_the_precision_that_runs_is_told(server: EmbeddedServer, serve_detector: Callable[[str], str]) -> None:
