@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,11 +27,49 @@ DETECTORS: dict[str, tuple[str, Precision]] = {
 """Real detectors that the session's server can serve: source in the shared data, precision."""
 
 
+HARDWARE = "this machine "
+"""How the reason of a skip begins that even CI may show: it has the hardware that it has."""
+NOBODY = 65_534
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Under CI, where everything must be there, a test that was skipped is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("CI") or reporter is None:
+        return
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", [])]
+    missing = sorted({reason for reason in reasons if not reason.startswith(HARDWARE)})
+    if missing:
+        reporter.write_line(f"skipped, which CI does not allow: {'; '.join(missing)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def skip_or_fail(reason: str) -> None:
     """Skip on a developer's machine; fail under CI, where everything must be there."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def bound_by_permissions(tmp_path: Path) -> Iterator[None]:
+    """File permissions bind in this test, for root too: it runs as somebody who owns nothing."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has other permissions")
+    if os.geteuid() != 0:
+        yield
+        return
+    closed = [folder for folder in (tmp_path, *tmp_path.parents) if not folder.stat().st_mode & 0o005]
+    modes = {folder: folder.stat().st_mode for folder in closed}
+    for folder, mode in modes.items():
+        folder.chmod(mode | 0o055)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        for folder, mode in modes.items():
+            folder.chmod(mode)
 
 
 @pytest.fixture(scope="session")

@@ -78,6 +78,7 @@ def test_numpy_frame(server: EmbeddedServer, model: str, tmp_path: Path) -> None
     assert cv2.imread(str(tmp_path / "frame.jpg")) is not None
 
 
+@pytest.mark.system
 def test_curl(server: EmbeddedServer, model: str) -> None:
     if shutil.which("curl") is None:
         skip_or_fail("needs curl")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import os
 import socket
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,13 +113,17 @@ def test_devices_are_refused() -> None:
         read_image_file("/dev/zero")
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may read everything")
-def test_files_without_permission(tmp_path: Path) -> None:
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
     path = tmp_path / "secret.jpg"
     path.write_bytes(b"content")
     path.chmod(0)
+    return path
+
+
+def test_files_without_permission(secret: Path, bound_by_permissions: None) -> None:
     with pytest.raises(UnreadableImageError, match="Permission denied"):
-        read_image_file(path)
+        read_image_file(secret)
 
 
 def test_a_limit_on_bytes(tmp_path: Path) -> None:

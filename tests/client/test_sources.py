@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -110,15 +111,17 @@ def test_overlong_names_are_missing_not_a_crash() -> None:
     assert len(sources.problems) == 2
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs file permissions that bind")
-def test_a_locked_folder_is_reported(photos: Path) -> None:
+@pytest.fixture
+def locked(photos: Path) -> Iterator[None]:
     (photos / "sub").chmod(0)
-    try:
-        sources = Sources(["photos"])
-        assert list(sources) == ["photos/a.jpg", "photos/b.PNG", "photos/z/f.jpg"]
-        assert problems(sources) == [("photos/sub", "cannot read this folder: Permission denied")]
-    finally:
-        (photos / "sub").chmod(0o755)
+    yield
+    (photos / "sub").chmod(0o755)
+
+
+def test_a_locked_folder_is_reported(locked: None, bound_by_permissions: None) -> None:
+    sources = Sources(["photos"])
+    assert list(sources) == ["photos/a.jpg", "photos/b.PNG", "photos/z/f.jpg"]
+    assert problems(sources) == [("photos/sub", "cannot read this folder: Permission denied")]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links")
