@@ -11,6 +11,9 @@ UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.uv/bin/uv)
 VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKED := pyproject.toml constraints.txt
+SUPPORTED := "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))"
+LIBPYTHON := server/sightline_server/libpython.py
+export UV_PYTHON_INSTALL_DIR := $(CURDIR)/.uv/python
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
 .PHONY: help demo test lint types test-system test-all install constraints clean
@@ -59,11 +62,12 @@ $(VENV)/.test: $(VENV)/.python $(LOCKED)
 	$(INSTALL) --editable '.[all]' --group dev
 	@touch $@ $(VENV)/.install $(VENV)/.demo
 
-# The Python that tritonserver embeds must be a shared library. Where the system's is not, uv brings one that is.
+# tritonserver embeds this Python, so it must be of a supported version and have a shared library. Where the one that was
+# named does not serve, uv brings one that does, under the checkout.
 $(VENV)/.python: | $(UV)
 	$(UV) venv --quiet --python "$(PYTHON)" $(VENV)
-	@if [ "$$(uname -s)" = Linux ] && ! $(BIN)/python server/sightline_server/libpython.py; then \
-	  echo "This Python has no shared library that tritonserver could load; asking uv for one that has it ..."; \
+	@if ! $(BIN)/python -c $(SUPPORTED) || { [ "$$(uname -s)" = Linux ] && ! $(BIN)/python $(LIBPYTHON); }; then \
+	  echo "$(PYTHON) is not Python 3.10 to 3.13 with a shared library, which tritonserver needs; asking uv for one ..."; \
 	  rm -rf $(VENV); \
 	  $(UV) venv --quiet --managed-python --python 3.12 $(VENV) || { \
 	    echo "None could be had. Install your system's libpython (Debian: apt install libpython3-dev), or name another" \

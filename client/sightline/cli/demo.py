@@ -63,7 +63,9 @@ def command(repository: Path, output: Path) -> None:
     _show(rows)
     click.echo(report.summary())
     _say_where(output)
-    if report.failed or report.interrupted:
+    if report.interrupted:
+        raise click.Abort
+    if report.failed:
         raise SightlineError(f"{report.failed} of the bundled pictures failed; see {output / 'errors.jsonl'}")
 
 
