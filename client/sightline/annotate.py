@@ -32,7 +32,7 @@ def require_annotators() -> None:
     """
     # Found, not imported: that takes seconds, and may as well happen while the first images are detected.
     if importlib.util.find_spec("cv2") is None or importlib.util.find_spec("supervision") is None:
-        raise MissingDependencyError("drawing pictures needs: pip install 'sightline[annotate]'")
+        raise MissingDependencyError("drawing pictures needs: `make install` in a checkout")
 
 
 def decode_upright(encoded: bytes) -> Picture:

@@ -101,7 +101,7 @@ class Detections:
         try:
             import supervision
         except ImportError as error:
-            raise MissingDependencyError("to_supervision() needs: pip install 'sightline[annotate]'") from error
+            raise MissingDependencyError("to_supervision() needs: `make install` in a checkout") from error
         names = np.array([self.class_names[i] for i in self.class_ids], dtype=str)
         return supervision.Detections(
             xyxy=self.boxes_xyxy.copy(),

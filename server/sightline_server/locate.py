@@ -98,6 +98,6 @@ def _wheel_root() -> Path:
     spec = importlib.util.find_spec("pytriton")
     if spec is None or spec.origin is None:
         raise MissingDependencyError(
-            "the embedded server needs the package nvidia-pytriton: pip install 'sightline[server]' (`make install`)"
+            "the embedded server needs the package nvidia-pytriton: `make install` in a checkout"
         )
     return Path(spec.origin).resolve().parents[1]

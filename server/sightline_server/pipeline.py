@@ -87,7 +87,7 @@ def load_model_file(file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("nvidia"):
-            raise MissingDependencyError("DALI is not installed: pip install 'sightline[server]'") from error
+            raise MissingDependencyError("DALI is not installed: `make install` in a checkout") from error
         raise
     return module
 

@@ -84,7 +84,7 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
         from sightline_export.options import ExportOptions
     except ImportError as error:
         raise MissingDependencyError(
-            f"`sightline export` needs the export extra ({error}): pip install 'sightline[export]'"
+            f"`sightline export` needs the export extra ({error}): `make install` in a checkout"
         ) from error
     classes = choices["classes"]
     options = ExportOptions(

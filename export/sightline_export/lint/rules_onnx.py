@@ -23,7 +23,7 @@ def _onnx_unchecked(model: ModelFolder, repository: Repository) -> Iterator[Prob
     if can_read():
         return
     for path in model.onnx_graphs:
-        fix = "to check it too: pip install 'sightline[export]'"
+        fix = "to check it too: `make install` in a checkout"
         yield note(path, "the ONNX file was not checked: the onnx package is not installed", fix)
 
 

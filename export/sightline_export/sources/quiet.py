@@ -30,7 +30,7 @@ def import_ultralytics() -> Any:
             importlib.import_module("ultralytics.nn.tasks")
         except ImportError as error:
             raise MissingDependencyError(
-                f"Ultralytics checkpoints need the export extra ({error}): pip install 'sightline[export]'"
+                f"Ultralytics checkpoints need the export extra ({error}): `make install` in a checkout"
             ) from error
     return sys.modules["ultralytics"]
 
