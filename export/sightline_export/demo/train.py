@@ -3,7 +3,7 @@
 Example: python -m sightline_export.demo.train --output trained/
 
 Writes demo_state.pt (the averaged weights) and demo_raw.onnx (the network alone, ready for `sightline export`).
-Takes about ten minutes on two idle CPU cores. A run that was stopped goes on from OUTPUT/checkpoint.pt when it
+Takes about 25 minutes on two CPU cores. A run that was stopped goes on from OUTPUT/checkpoint.pt when it
 is started again with the same options.
 """
 
