@@ -21,6 +21,7 @@ FOUNDATION = {
     "sightline.errors",
     "sightline.contract",
     "sightline.boxes",
+    "sightline.cores",
     "sightline.headers",
     "sightline._header_fields",
     "sightline.detector_info",

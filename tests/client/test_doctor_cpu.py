@@ -1,10 +1,10 @@
-"""Processors and their limits, from recorded texts."""
+"""Processors, from recorded texts."""
 
 from __future__ import annotations
 
 import pytest
 
-from sightline.doctor.cpu import bf16_pays, named_features, parse_cfs, parse_cpu_max, parse_cpuinfo, usable_cores
+from sightline.doctor.cpu import bf16_pays, named_features, parse_cpuinfo
 
 # Shortened where a flag says nothing here; names, order and layout as the kernel prints them.
 EPYC_MILAN = """processor\t: 0
@@ -71,23 +71,3 @@ def test_cpuinfo(text: str, name: str, features: list[str], pays: bool) -> None:
     assert found == name
     assert named_features(flags) == features
     assert bf16_pays(flags) is pays
-
-
-@pytest.mark.parametrize(
-    ("text", "cores"), [("", None), ("max 100000\n", None), ("150000 100000\n", 1.5), ("50000 100000", 0.5)]
-)
-def test_cgroup_v2_quota(text: str, cores: float | None) -> None:
-    assert parse_cpu_max(text) == cores
-
-
-@pytest.mark.parametrize(
-    ("quota", "period", "cores"), [("", "", None), ("-1\n", "100000\n", None), ("400000\n", "100000\n", 4.0)]
-)
-def test_cgroup_v1_quota(quota: str, period: str, cores: float | None) -> None:
-    assert parse_cfs(quota, period) == cores
-
-
-def test_the_tightest_limit_counts() -> None:
-    assert usable_cores(8, []) == 8
-    assert usable_cores(8, [None, 2.5, 16.0]) == 2.5
-    assert usable_cores(1, [2.5]) == 1

@@ -1,30 +1,12 @@
-"""Cores, and their division among instances."""
+"""The division of the cores among instances."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sightline_server.cpu import available_cores, cgroup_cores, instance_count, threads_per_instance
-
-
-def test_cgroup_version_2(tmp_path: Path) -> None:
-    assert cgroup_cores(tmp_path) is None
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert cgroup_cores(tmp_path) is None
-    (tmp_path / "cpu.max").write_text("150000 100000\n")
-    assert cgroup_cores(tmp_path) == 1.5
-
-
-def test_cgroup_version_1(tmp_path: Path) -> None:
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
-    assert cgroup_cores(tmp_path) is None
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("400000\n")
-    assert cgroup_cores(tmp_path) == 4.0
+from sightline_server.cpu import available_cores, instance_count, threads_per_instance
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 
+from sightline.cores import usable_cores
 from sightline.doctor.facts import LINUX, MACOS, Cpu
 
 FEATURES = {
@@ -45,31 +45,10 @@ def bf16_pays(flags: frozenset[str]) -> bool:
     return bool(flags.intersection(FEATURES["BF16"]))
 
 
-def parse_cpu_max(text: str) -> float | None:
-    """Cores allowed by the text of a cgroup v2 `cpu.max`, such as `150000 100000`; None for `max`."""
-    quota, _, period = text.strip().partition(" ")
-    return None if not quota.isdecimal() or not period.isdecimal() else int(quota) / int(period)
-
-
-def parse_cfs(quota: str, period: str) -> float | None:
-    """Cores allowed by the texts of cgroup v1 `cpu.cfs_quota_us` and `cpu.cfs_period_us`; None for -1."""
-    quota, period = quota.strip(), period.strip()
-    return None if not quota.isdecimal() or not period.isdecimal() else int(quota) / int(period)
-
-
-def usable_cores(affinity: int, quotas: Iterable[float | None]) -> float:
-    """The tightest of the affinity mask and every quota that applies."""
-    return min([float(affinity), *(quota for quota in quotas if quota is not None)])
-
-
 def probe_cpu() -> Cpu:
     """This machine's processor."""
-    machine_cores = os.cpu_count() or 1
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else machine_cores
     model, features = _name_and_features()
-    quotas = _quotas() if platform.system() == LINUX else []
-    usable = usable_cores(affinity, quotas)
-    return Cpu(model=model, features=features, usable_cores=usable, machine_cores=machine_cores)
+    return Cpu(model=model, features=features, usable_cores=usable_cores(), machine_cores=os.cpu_count() or 1)
 
 
 def _name_and_features() -> tuple[str, frozenset[str]]:
@@ -80,18 +59,6 @@ def _name_and_features() -> tuple[str, frozenset[str]]:
         answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=2)
         return answer.stdout.strip(), frozenset()
     return platform.processor(), frozenset()
-
-
-def _quotas() -> list[float | None]:
-    """Of this process's own cgroup and those around it, where they are visible, in either version."""
-    root = Path("/sys/fs/cgroup")
-    v1 = root / "cpu"
-    found = [parse_cfs(read_text(v1 / "cpu.cfs_quota_us") or "", read_text(v1 / "cpu.cfs_period_us") or "")]
-    inside = re.search(r"^0::/(.*)$", read_text(Path("/proc/self/cgroup")) or "", re.M)
-    own = root / (inside[1] if inside else "")
-    groups = [own, *own.parents]
-    found += [parse_cpu_max(read_text(group / "cpu.max") or "") for group in groups if group.is_relative_to(root)]
-    return found
 
 
 def read_text(path: Path) -> str | None:
