@@ -92,6 +92,31 @@ def test_the_graph_is_readable_everywhere(quantised: ExportReport) -> None:
     assert [value.name for value in model.graph.output] == ["num_detections", "boxes", "scores", "classes"]
 
 
+def test_no_engine_needs_integer_convolutions(quantised: ExportReport) -> None:
+    """ONNX Runtime up to 1.23 has none for int8 weights, neither in the graph nor in the body of its Scan."""
+    graphs = [onnx.load(model_path(quantised)).graph]
+    operators = set()
+    for graph in graphs:
+        operators |= {node.op_type for node in graph.node}
+        graphs.extend(field.g for node in graph.node for field in node.attribute if field.HasField("g"))
+    assert {"Scan", "Conv"} <= operators
+    assert "ConvInteger" not in operators
+
+
+def test_float_convolutions_change_nothing(shared_data: Path) -> None:
+    """The dynamically quantised file as it is, against what is made of it."""
+    file = shared_data / "onnx" / "yolo26n_int8_dynamic_e2e.onnx"
+    picture = fit(read_rgb(shared_data / "images" / "bus.jpg"), 640).astype(np.float32).transpose(2, 0, 1)[None] / 255
+    try:
+        (before,) = Session(onnx.load(file)).run([picture])
+    except VerificationError as error:
+        pytest.skip(f"this ONNX Runtime does not run the file itself: {error}")
+    (after,) = Session(load(file, ExportOptions()).model).run([picture])
+    found = before[0, :, 4] > 0.25
+    assert found.sum() >= 4
+    np.testing.assert_allclose(after[0, found], before[0, found], atol=1e-2)
+
+
 @pytest.mark.parametrize("batch", ["N", 1])
 @pytest.mark.parametrize(("output", "head"), [(V8, "anchors_last"), (V5, "anchors_first"), (FINISHED, "end_to_end")])
 def test_each_layout_is_exported(

@@ -17,6 +17,7 @@ from sightline_export.raw import RawNetwork
 from sightline_export.session import Session
 
 from .convert import to_served_opset, with_float_interface
+from .integer_conv import with_float_convolutions
 from .interface import PictureInput, isolate_prediction, picture_input
 from .metadata import Metadata, read_metadata
 
@@ -42,6 +43,8 @@ def load_onnx(source: Path, options: ExportOptions) -> RawNetwork:
     isolate_prediction(model, source)
     # Taken before the conversion, which leaves out what it does not need.
     versions = {model.producer_name: model.producer_version} if model.producer_name else {}
+    # First, as the conversion is checked by running both sides of it.
+    model = with_float_convolutions(model)
     model = with_float_interface(to_served_opset(model, source, image_size=image_size))
     model = model if picture.batched else scan_over_images(model)
     shape = _output_shape(model, image_size)
