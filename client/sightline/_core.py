@@ -9,6 +9,7 @@ import weakref
 from sightline._channel import Channel
 from sightline._chunks import ChunkBuilder
 from sightline._courier import Courier
+from sightline._gate import Gate
 from sightline._model import ServedDetector, read_detector
 from sightline._options import ClientOptions
 from sightline._stream import Stream
@@ -43,6 +44,7 @@ class Core:
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         self._closed = False
+        self._gate = Gate()
         self._channel = Channel(url)
         self._detector: ServedDetector | None = None
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
@@ -71,7 +73,8 @@ class Core:
         builder = ChunkBuilder(size=1, max_bytes=1)
         builder.add(image)
         info = self.detector().info
-        worker = Worker(self._single_courier(), info=info, options=self.options, score_threshold=threshold)
+        courier = self._single_courier()
+        worker = Worker(courier, info=info, options=self.options, score_threshold=threshold, gate=self._gate)
         return worker.run(builder.take())[0].unwrap()
 
     def open_stream(self, *, score_threshold: float) -> Stream:
@@ -79,7 +82,7 @@ class Core:
         info = self.detector().info
         with self._lock:
             courier = self._new_courier()
-            stream = Stream(courier, info=info, options=self.options, score_threshold=score_threshold)
+            stream = Stream(courier, info=info, options=self.options, score_threshold=score_threshold, gate=self._gate)
             self._streams.add(stream)
         return stream
 
@@ -127,6 +130,7 @@ class Core:
             stream.close()
         if single is not None:
             single.close()
+            self._gate.wake()
         self._channel.close()
 
     def _single_courier(self) -> Courier:

@@ -85,6 +85,15 @@ class Courier:
         if self._closed.is_set():
             raise ClientStateError("the stream was closed")
 
+    def pause(self, seconds: float) -> None:
+        """Wait.
+
+        Raises:
+            ClientStateError: `close` was called.
+        """
+        self._closed.wait(seconds)
+        self.check_open()
+
     def _send(self, payloads: Sequence[bytes], score_threshold: float) -> pb.ModelInferResponse:
         """Repeat while the server is busy, until the deadline."""
         deadline = time.monotonic() + self._options.timeout_seconds
@@ -96,7 +105,7 @@ class Courier:
             except ServerBusyError:
                 if deadline - time.monotonic() <= pause_seconds:
                     raise
-            self._pause(pause_seconds)
+            self.pause(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
     def _send_once(
@@ -116,7 +125,7 @@ class Courier:
         """Come back when the model is ready; raise `error` when patience is over."""
         pause_seconds = _FIRST_PAUSE_SECONDS
         while self._outage.patient:
-            self._pause(pause_seconds)
+            self.pause(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
             if self._is_ready():
                 return
@@ -135,7 +144,3 @@ class Courier:
             return self._channel.model_ready(self._model, timeout_seconds=_PROBE_TIMEOUT_SECONDS)
         except SightlineError:
             return False
-
-    def _pause(self, seconds: float) -> None:
-        self._closed.wait(seconds)
-        self.check_open()

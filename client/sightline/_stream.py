@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from sightline._chunks import Chunk
 from sightline._courier import Courier
+from sightline._gate import Gate
 from sightline._options import ClientOptions
 from sightline._worker import Worker
 from sightline.detections import Result
@@ -23,14 +24,18 @@ class Stream:
         info: what the detector tells about itself.
         options: how many requests, and how large.
         score_threshold: lowest score of a detection, 0 to 1.
+        gate: the one that all of the client's requests pass.
 
     Attributes:
         window: chunks that may be waiting, on their way, or done and not yet taken.
     """
 
-    def __init__(self, courier: Courier, *, info: DetectorInfo, options: ClientOptions, score_threshold: float) -> None:
+    def __init__(
+        self, courier: Courier, *, info: DetectorInfo, options: ClientOptions, score_threshold: float, gate: Gate
+    ) -> None:
         self._courier = courier
-        self._worker = Worker(courier, info=info, options=options, score_threshold=score_threshold)
+        self._gate = gate
+        self._worker = Worker(courier, info=info, options=options, score_threshold=score_threshold, gate=gate)
         threads = options.in_flight + _READERS
         # Twice the threads: they go on while the oldest chunk, whose results are due first, takes its time.
         self.window = 2 * threads
@@ -43,4 +48,5 @@ class Stream:
     def close(self) -> None:
         """Cancel everything and wait for the threads to end; futures that are not done get a `ClientStateError`."""
         self._courier.close()
+        self._gate.wake()
         self._threads.shutdown(wait=True)

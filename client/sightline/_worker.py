@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+
+import numpy as np
 
 from sightline._chunks import Chunk
 from sightline._courier import Courier
@@ -22,9 +25,13 @@ from sightline.errors import (
     InferenceError,
     SightlineError,
 )
+from sightline.images import EncodedImage
 
-# Alone in its request and alone on its way from this client, an image can still be failed by another client's.
-_TRIALS_ALONE = 3
+# Alone in its request and alone on its way from this client, an image can still be failed by another client's. It is
+# blamed if it fails this often while a good image passes each time, and until then nothing hints at such a client.
+_FAILURES_TO_BLAME = 3
+# Before each further trial; the later ones are for images that another client disturbs.
+_PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 class Worker:
@@ -35,14 +42,18 @@ class Worker:
         info: what the detector tells about itself.
         options: limits.
         score_threshold: lowest score of a detection, 0 to 1.
+        gate: the one that all of the client's requests pass.
     """
 
-    def __init__(self, courier: Courier, *, info: DetectorInfo, options: ClientOptions, score_threshold: float) -> None:
+    def __init__(
+        self, courier: Courier, *, info: DetectorInfo, options: ClientOptions, score_threshold: float, gate: Gate
+    ) -> None:
         self._courier = courier
         self._decoder = Decoder(info)
         self._options = options
         self._score_threshold = score_threshold
-        self._gate = Gate(options.in_flight)
+        self._gate = gate
+        self._in_flight = threading.Semaphore(options.in_flight)
 
     def run(self, images: Chunk) -> list[Result]:
         """One result per image, in the same order; in as few requests as the byte budget allows.
@@ -72,7 +83,7 @@ class Worker:
         return [image if isinstance(image, Result) else next(answers) for image in batch]
 
     def _answer(self, images: Sequence[Checked]) -> list[Result]:
-        outcome = self._try(images, self._gate.together())
+        outcome = self._try(images, self._gate.together(self._courier.check_open))
         if not isinstance(outcome, ImageError | InferenceError):
             return self._as_results(images, outcome)
         blamed = not isinstance(outcome, SuspectImageError | InferenceError)
@@ -87,15 +98,28 @@ class Worker:
         return self._answer([image])[0]
 
     def _answer_alone(self, image: Checked) -> Result:
-        for _ in range(_TRIALS_ALONE):
-            outcome = self._try([image], self._gate.alone())
+        failures = 0
+        while True:
+            outcome = self._try([image], self._alone())
             if not isinstance(outcome, SuspectImageError):
+                if failures:
+                    self._gate.note_disturbance()
                 return self._as_results([image], outcome)[0]
-        return Result(image.source, error=CorruptImageError(str(outcome)))
+            if isinstance(self._try([_control()], self._alone()), SuspectImageError):
+                self._gate.note_disturbance()
+            failures += 1
+            if failures >= _FAILURES_TO_BLAME and not self._gate.disturbed:
+                return Result(image.source, error=CorruptImageError(str(outcome)))
+            if failures > len(_PAUSES_SECONDS):
+                return Result(image.source, error=_undecided(outcome))
+            self._courier.pause(_PAUSES_SECONDS[failures - 1])
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return self._gate.alone(self._courier.check_open)
 
     def _try(self, images: Sequence[Checked], inside: AbstractContextManager[None]) -> list[Result] | SightlineError:
         try:
-            with inside:
+            with self._in_flight, inside:
                 return self._ask(images)
         except ClientStateError:
             raise
@@ -118,3 +142,16 @@ class Worker:
             Result(image.source, detections=detections, milliseconds=milliseconds)
             for image, detections in zip(images, found, strict=True)
         ]
+
+
+def _control() -> Checked:
+    """An image that every server can decode."""
+    grey = EncodedImage.from_array(np.full((8, 8, 3), 128, np.uint8), source="control")
+    return Checked(grey.source, grey.data, (8, 8))
+
+
+def _undecided(failure: SightlineError) -> InferenceError:
+    return InferenceError(
+        f"undecided whether this image is at fault ({failure}): images of other clients fail good ones on this server; "
+        "try it again later, or serve with `sightline serve`, which tells them apart"
+    )
