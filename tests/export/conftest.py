@@ -7,9 +7,16 @@ from pathlib import Path
 
 import onnx
 import pytest
+import torch
 from tests.export.tiny import prediction, tiny_model
 
 from sightline_export.exporter import ExportReport, export
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_torch_thread() -> None:
+    """Two threads on a busy processor wait for each other longer than these small networks take."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
