@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 MAX_JPEG_SEGMENTS = 10_000
 MAX_TIFF_ENTRIES = 1024
+MAX_CHUNKS = 100_000
 EXIF_ORIENTATION_TAG = 0x0112
 
 
@@ -92,14 +94,31 @@ _PNG_END = b"IEND\xaeB`\x82"
 
 
 def png_fields(data: bytes) -> Fields:
-    """Size from IHDR; animated where an animation chunk precedes the picture."""
+    """Size from IHDR, orientation from eXIf; animated where an animation chunk precedes the picture."""
     if data[12:16] != b"IHDR":
         struct.unpack_from(">4s", data, 12)
         raise HeaderDamage("its first chunk is not IHDR")
     width, height = struct.unpack_from(">II", data, 16)
     picture = data.find(b"IDAT", 33)
     animated = picture > 0 and data.find(b"acTL", 33, picture) > 0
-    return Fields(width, height, ends_after(data, _PNG_END, 33), animated=animated)
+    orientation = _orientation_in(data, b"eXIf", _png_chunks(data))
+    return Fields(width, height, ends_after(data, _PNG_END, 33), orientation, animated)
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Kind and place of each chunk; a checksum of four bytes follows it."""
+    position = 8
+    for _ in range(MAX_CHUNKS):
+        if position + 8 > len(data):
+            break
+        length, kind = struct.unpack_from(">I4s", data, position)
+        yield kind, position + 8
+        position += length + 12
+
+
+def _orientation_in(data: bytes, wanted: bytes, chunks: Iterable[tuple[bytes, int]]) -> int:
+    """What the first chunk of the kind `wanted`, an EXIF block, says."""
+    return next((exif_orientation(data, start) for kind, start in chunks if kind == wanted), 1)
 
 
 def gif_fields(data: bytes) -> Fields:
@@ -128,14 +147,18 @@ def bmp_fields(data: bytes) -> Fields:
 
 
 # --- WebP -------------------------------------------------------------------------------------------------------
+_ANIMATED, _HAS_EXIF = 0x02, 0x08
+
+
 def webp_fields(data: bytes) -> Fields:
-    """Size from the simple lossy, simple lossless or extended header."""
+    """Size from the simple lossy, simple lossless or extended header; only the latter may have an orientation."""
     (riff_bytes, _, chunk) = struct.unpack_from("<I4s4s", data, 4)
     needed = riff_bytes + 8
     if chunk == b"VP8X":
         flags, low_width, high_width, low_height, high_height = struct.unpack_from("<B3xHBHB", data, 20)
         width, height = 1 + low_width + (high_width << 16), 1 + low_height + (high_height << 16)
-        return Fields(width, height, needed, animated=bool(flags & 2))
+        orientation = _orientation_in(data, b"EXIF", _webp_chunks(data)) if flags & _HAS_EXIF else 1
+        return Fields(width, height, needed, orientation, bool(flags & _ANIMATED))
     if chunk == b"VP8L":
         (mark, bits) = struct.unpack_from("<BI", data, 20)
         if mark != 0x2F:
@@ -149,12 +172,23 @@ def webp_fields(data: bytes) -> Fields:
     raise HeaderDamage(f"its first chunk is {chunk!r}")
 
 
+def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Kind and place of each chunk; all begin at even positions."""
+    position = 12
+    for _ in range(MAX_CHUNKS):
+        if position + 8 > len(data):
+            break
+        kind, length = struct.unpack_from("<4sI", data, position)
+        yield kind, position + 8
+        position += 8 + length + length % 2
+
+
 # --- TIFF -------------------------------------------------------------------------------------------------------
 # Field type to struct character: BYTE, SHORT, LONG, and BigTIFF's LONG8.
 _TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _WIDTH, _HEIGHT = 256, 257
 _STRIPS, _TILES = (273, 279), (324, 325)
-_TIFF_TAGS = frozenset({_WIDTH, _HEIGHT, *_STRIPS, *_TILES})
+_TIFF_TAGS = frozenset({_WIDTH, _HEIGHT, EXIF_ORIENTATION_TAG, *_STRIPS, *_TILES})
 
 
 class _TiffEntry(NamedTuple):
@@ -170,7 +204,7 @@ class _TiffEntry(NamedTuple):
 
 
 def tiff_fields(data: bytes) -> Fields:
-    """Size from the first image file directory; complete where the last strip or tile lies within the file."""
+    """Size and orientation from the first directory; complete where the last strip or tile lies within the file."""
     entries = _tiff_entries(data)
     if _WIDTH not in entries or _HEIGHT not in entries:
         raise HeaderDamage("its first directory states no size")
@@ -180,7 +214,9 @@ def tiff_fields(data: bytes) -> Fields:
             last = min(entries[offsets].items, entries[lengths].items) - 1
             if last >= 0:
                 needed = max(needed, entries[offsets].value(data, last) + entries[lengths].value(data, last))
-    return Fields(entries[_WIDTH].value(data, 0), entries[_HEIGHT].value(data, 0), needed)
+    orientation = entries[EXIF_ORIENTATION_TAG].value(data, 0) if EXIF_ORIENTATION_TAG in entries else 1
+    size = entries[_WIDTH].value(data, 0), entries[_HEIGHT].value(data, 0)
+    return Fields(*size, needed, orientation if 1 <= orientation <= 8 else 1)
 
 
 def _tiff_entries(data: bytes) -> dict[int, _TiffEntry]:

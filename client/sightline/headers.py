@@ -39,7 +39,7 @@ class ImageHeader:
         format: name of the file format, such as `"JPEG"`.
         width: stored pixels per row, before any rotation that EXIF asks for.
         height: stored rows, likewise.
-        orientation: EXIF orientation of a JPEG, 1 to 8; 1 for every other format.
+        orientation: EXIF orientation, 1 to 8, of a JPEG, PNG, WebP or TIFF; 1 for every other format.
         animated: whether the file says that it holds several frames; only the first is decoded.
         complete: whether the file is as long as it says; a truncated one cannot be decoded.
     """

@@ -67,6 +67,23 @@ def test_orientation_and_rotated_size(shared_data: Path) -> None:
         assert header.image_size_hw == upright
 
 
+@pytest.mark.parametrize("pillow_format", ["PNG", "WEBP", "TIFF"])
+def test_orientation_out_of_range_or_elsewhere_does_not_count(pillow_format: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    assert inspect_header(encode(pillow_format, exif=exif)).orientation == 1
+    exif[0x0112] = 6
+    rotated = encode("PNG", exif=exif)
+    block = rotated[rotated.index(b"eXIf") - 4 : rotated.index(b"IDAT") - 4]
+    text = struct.pack(">I4s", len(block), b"tEXt") + block + bytes(4)
+    assert inspect_header(MADE["PNG"][:33] + text + MADE["PNG"][33:]).orientation == 1
+    assert inspect_header(MADE["PNG"][:-12] + block + MADE["PNG"][-12:]).orientation == 6, "behind the picture"
+
+
+def test_orientation_of_a_bigtiff() -> None:
+    assert inspect_header(encode("TIFF", big_tiff=True, tiffinfo={0x0112: 5})).image_size_hw == (37, 21)
+
+
 def test_coco_agrees_with_pillow(shared_data: Path) -> None:
     files = sorted((shared_data / "coco" / "images").glob("*.jpg"))
     assert len(files) == 100
@@ -220,6 +237,8 @@ def test_mutated_files_raise_only_image_errors(name: str, changes: list[tuple[in
         b"\xff\xd8" + b"\xff" * 4_000_000,
         b"\xff\xd8" + bytes(4_000_000),
         b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 4, 4) + bytes(4_000_000),
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 0, b"IHDR", 4, 4) + bytes(4_000_000),
+        b"RIFF\0\0\0\x7fWEBPVP8X" + b"\0\0\0\0\x08" + bytes(4_000_000),
         b"P6 " + b"#\n" * 2_000_000,
         b"P6 " + b"9" * 4_000_000,
         b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0" + b"\xff" * 4_000_000,

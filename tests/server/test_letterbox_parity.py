@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 from tests.server.letterbox_reference import Image, encode, largest_difference, picture, reference
 
+from sightline.headers import inspect_header
 from sightline_export.letterbox import render_dali
 
 pytest.importorskip("nvidia.dali")
@@ -103,6 +106,29 @@ def test_exif_orientations(
     paths = sorted(path for path in (shared_data / "awkward" / "orientation").iterdir())
     assert len(paths) >= 14
     assert max(differences(make_pipeline(with_opencv=with_opencv), [path.read_bytes() for path in paths])) <= allowed
+
+
+@pytest.mark.parametrize("pillow_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@PIPELINES
+def test_header_decoder_and_opencv_agree_on_orientations(
+    make_pipeline: Callable[..., Pipeline], pillow_format: str, with_opencv: bool, allowed: int
+) -> None:
+    files = [oriented(pillow_format, orientation) for orientation in range(1, 9)]
+    sizes_hw = [(30, 50)] * 4 + [(50, 30)] * 4
+    assert [inspect_header(data).orientation for data in files] == list(range(1, 9))
+    assert [inspect_header(data).image_size_hw for data in files] == sizes_hw
+    pipeline = make_pipeline(with_opencv=with_opencv)
+    assert pipeline.run(files).original_shapes.tolist() == [[*size_hw, 3] for size_hw in sizes_hw]
+    assert max(differences(pipeline, files)) <= allowed
+
+
+def oriented(pillow_format: str, orientation: int) -> bytes:
+    """A file of 50 x 30 stored pixels."""
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    PIL.Image.fromarray(picture(height=30, width=50)).save(file, pillow_format, exif=exif)
+    return file.getvalue()
 
 
 @PIPELINES
