@@ -73,10 +73,18 @@ class ServerLog:
                 line = raw.decode(errors="replace").rstrip("\r\n")
                 self._tail.append(line)
                 logger.debug("%s", line)
-                if self._handler:
-                    self._handler(line)
+                self._hand_on(line)
                 if any(mark in line for mark in _GAVE_UP):
                     self._gave_up.set()
+
+    def _hand_on(self, line: str) -> None:
+        if self._handler is None:
+            return
+        try:
+            self._handler(line)
+        except Exception as error:  # noqa: BLE001 - whatever it is: who stops reading here ends the server
+            self._handler = None
+            logger.warning("no longer handing on the server's log, since its handler failed: %r", error)
 
 
 def model_failures(lines: Iterable[str]) -> list[ModelFailure]:

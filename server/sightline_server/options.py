@@ -35,7 +35,8 @@ class ServerOptions:
             code (a web page in a browser of this machine is enough): for tests. It excludes `models`.
         isolate_images: False makes the `dali` stand-in fail a whole batch for one undecodable image, as the native
             backend does; for tests of clients.
-        log_handler: called, in a thread, with each line of the server's log; it must not raise.
+        log_handler: called, in a thread, with each line of the server's log; one that raises is warned of by
+            the logger `sightline.server`, and not called again.
 
     Raises:
         InvalidOptionError: a value is out of range.

@@ -247,6 +247,15 @@ def test_a_model_that_fails_is_named_with_file_and_reason(models: Path, start: C
     with pytest.raises(ModelLoadError) as raised:
         start()
     file = models / "bad" / "1" / "model.py"
+def test_a_log_handler_that_fails_does_not_end_the_server(start: Callable[..., EmbeddedServer]) -> None:
+    def fail(line: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    server = start(log_handler=fail)
+    assert server.wait(0.3) is None
+    assert is_ready(server)
+
+
     assert str(raised.value) == f"model 'bad' did not load ({file}): ValueError: no such thing"
 
 

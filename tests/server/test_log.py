@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from sightline_server.log import ModelFailure, last_words, model_failures, taken_port
+import logging
+import os
+
+import pytest
+
+from sightline_server.log import ModelFailure, ServerLog, last_words, model_failures, taken_port
 
 FRAME = "E1121 12:56:13.527566 8074 model_lifecycle.cc:642] "
 PYTHON = (
@@ -41,6 +46,25 @@ def test_last_words() -> None:
     table = ["+----+", "| a  |", ""]
     assert last_words([]) == ""
     assert last_words([FRAME + '"an error"', 'I1121 12:56:13.527566 8074 x.cc:1] "fine"', *table]) == "an error"
+def test_a_handler_that_fails_is_told_once_and_reading_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    given: list[str] = []
+
+    def handler(line: str) -> None:
+        given.append(line)
+        raise OSError(28, "No space left on device")
+
+    reading, writing = os.pipe()
+    log = ServerLog(os.fdopen(reading, "rb"), handler)
+    with os.fdopen(writing, "wb") as stream:
+        stream.write(b"one\ntwo\nerror: creating server: no\n")
+    log.join(timeout_seconds=10)
+    assert log.tail() == ["one", "two", "error: creating server: no"]
+    assert log.gave_up
+    assert given == ["one"]
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "No space left on device" in warning.getMessage()
+
+
     assert last_words([FRAME + '"an error"', harmless]) == "an error"
     assert last_words([harmless, "the end"]) == "the end"
     assert last_words([*table, "error: creating server: Internal - no"]) == "error: creating server: Internal - no"
