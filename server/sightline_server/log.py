@@ -22,7 +22,7 @@ _MODEL_FAILURES = (
     re.compile(r"failed to load model '(?P<model>[^']+)': (?P<reason>.+)"),
     re.compile(r"Poll failed for model directory '(?P<model>[^']+)': (?P<reason>.+)"),
     re.compile(r"failed to poll model '(?P<model>[^']+)': (?P<reason>.+)"),
-    re.compile(r"Invalid argument: ensemble (?P<model>\S+) (?P<reason>.+)"),
+    re.compile(r"Invalid argument: ensemble '?(?P<model>[^\s']+)'? (?P<reason>.+)"),
 )
 _PARSE_ERROR = re.compile(r"Error parsing text-format \S+: (.*)")
 _PORT_TAKEN = re.compile(r"Socket '\S+:(\d+)' already in use")

@@ -35,6 +35,11 @@ def test_failures_are_readable_and_told_once() -> None:
     ]
 
 
+def test_an_ensemble_that_triton_quotes() -> None:
+    line = FRAME + "\"Invalid argument: ensemble 'c' depends on 'd' which has no loaded version\""
+    assert model_failures([line]) == [ModelFailure("c", "depends on 'd' which has no loaded version")]
+
+
 def test_taken_port() -> None:
     line = FRAME + "\"failed to start GRPC service: Unavailable - Socket '127.0.0.1:18001' already in use \""
     assert taken_port(["other", line]) == 18001
