@@ -54,6 +54,7 @@ class EmbeddedServer:
     def __init__(self, options: ServerOptions) -> None:
         self.options = options
         self._owner_pid = os.getpid()
+        self._closed = False
         self._supervisor: subprocess.Popen[bytes] | None = None
         repository.check_repository(options.repository, options.models)
         files = locate_triton()
@@ -146,7 +147,9 @@ class EmbeddedServer:
 
     def close(self) -> None:
         """Let requests in flight finish, end the server, and remove its traces; does nothing the second time."""
-        self._shut_down(patience_seconds=self.options.stop_timeout_seconds)
+        if not self._closed:
+            self._shut_down(patience_seconds=self.options.stop_timeout_seconds)
+            self._closed = True
 
     def _start(self, files: TritonFiles) -> None:
         self._shared_memory_prefix = f"{staging.FOLDER_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}-"
@@ -232,8 +235,9 @@ class EmbeddedServer:
         if self.wait(patience_seconds + supervisor.CLEANUP_SECONDS) is None:
             self._supervisor.kill()
             self._supervisor.wait()
-        # The supervisor has done this already, unless somebody killed it.
-        supervisor.kill_relatives(self._supervisor.pid)
+        if self._supervisor.returncode < 0:
+            # It was killed before it could do this itself.
+            supervisor.kill_orphans(self._supervisor.pid)
         supervisor.remove_leftovers(self._folder, self._shared_memory_prefix)
         self._log.join(timeout_seconds=1.0)
 

@@ -77,6 +77,13 @@ def kill_relatives(session_id: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def kill_orphans(session_id: int) -> None:
+    """Kill what is left of the session of a leader that has been waited for."""
+    # The system gives that number away again only once the session is empty: then it belongs to a stranger.
+    if not Path(f"/proc/{session_id}").exists():
+        kill_relatives(session_id)
+
+
 def remove_leftovers(folder: Path, shared_memory_prefix: str) -> None:
     """Remove the run's folder and its shared-memory segments; neither needs to exist."""
     if SHARED_MEMORY_FOLDER.is_dir():

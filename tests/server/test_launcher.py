@@ -21,7 +21,7 @@ import pytest
 from sightline.errors import InvalidOptionError, LaunchError, ModelLoadError, PortInUseError
 from sightline_bench.noop import write_noop_detector
 from sightline_server.launcher import EmbeddedServer, ServerOptions
-from sightline_server.supervisor import SHARED_MEMORY_FOLDER, relatives
+from sightline_server.supervisor import SHARED_MEMORY_FOLDER, kill_relatives, relatives
 
 pytestmark = pytest.mark.usefixtures("server")  # skips where no server can run
 
@@ -42,6 +42,18 @@ with EmbeddedServer(options) as server:
     time.sleep(60)
 """
 
+
+STRANGER = """
+import subprocess
+child = subprocess.Popen(["sleep", "60"])
+print("ready", flush=True)
+input()
+try:
+    print("its child ended with", child.wait(0.3))
+except subprocess.TimeoutExpired:
+    child.kill()
+    print("its child lives")
+"""
 
 @dataclass
 class Traces:
@@ -176,6 +188,28 @@ def test_a_killed_supervisor_takes_the_server_along(start: Callable[..., Embedde
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("how", ["closed before", "supervisor killed"])
+def test_a_stranger_with_the_supervisors_number_is_left_alone(start: Callable[..., EmbeddedServer], how: str) -> None:
+    server = start()
+    supervisor = server._supervisor
+    assert supervisor is not None
+    if how == "closed before":
+        server.close()
+    else:
+        supervisor.kill()
+        supervisor.wait()
+    with subprocess.Popen(
+        [sys.executable, "-c", STRANGER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as stranger:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == "ready\n"
+        number, supervisor.pid = supervisor.pid, stranger.pid  # as if the system had given it away again
+        server.close()
+        output, _ = stranger.communicate("\n")
+    kill_relatives(number)
+    assert output == "its child lives\n"
+
+
 def test_when_the_caller_dies_the_server_does(models: Path, number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", SCRIPT, str(models)], stdout=subprocess.PIPE) as caller:
         assert caller.stdout is not None
