@@ -56,8 +56,9 @@ class EmbeddedServer:
         self._owner_pid = os.getpid()
         self._closed = False
         self._supervisor: subprocess.Popen[bytes] | None = None
-        repository.check_repository(options.repository, options.models)
+        # First of all: where no server can run, a repository would not help.
         files = locate_triton()
+        repository.check_repository(options.repository, options.models)
         for attempts_left in reversed(range(_ATTEMPTS)):
             self._ports = choose_ports(options)
             self._folder = staging.stage(files)

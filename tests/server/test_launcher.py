@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.errors import InvalidOptionError, LaunchError, ModelLoadError, PortInUseError
+from sightline.errors import InvalidOptionError, LaunchError, MissingDependencyError, ModelLoadError, PortInUseError
 from sightline_bench.noop import write_noop_detector
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 from sightline_server.supervisor import SHARED_MEMORY_FOLDER, kill_relatives, relatives
@@ -341,6 +342,12 @@ def test_bad_repositories(models: Path, tmp_path: Path, start: Callable[..., Emb
         EmbeddedServer(ServerOptions(repository=tmp_path / "empty"))
     with pytest.raises(LaunchError, match="has no model 'yolo'; it has noop"):
         start(models=("yolo",))
+
+
+def test_a_wrong_platform_is_told_before_a_wrong_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    with pytest.raises(MissingDependencyError, match="use Triton in Docker or on another machine"):
+        EmbeddedServer(ServerOptions(repository=tmp_path / "nowhere"))
 
 
 def test_named_models_only_and_no_door_to_others(models: Path, start: Callable[..., EmbeddedServer]) -> None:
