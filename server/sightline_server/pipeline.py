@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
+from importlib.abc import SourceLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -19,6 +20,25 @@ OPENCV_PIPELINE = "letterbox_with_opencv"
 
 # DALI turns its C++ exceptions into these.
 PIPELINE_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, MemoryError)
+
+
+_MODULE_NAME = "sightline_letterbox_model"
+
+
+class _UncachedLoader(SourceLoader):
+    """Writes no `__pycache__` into the model repository: a server that root runs would leave what others cannot remove.
+
+    The server's environment cannot say this, since Triton's interpreter ignores it.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self._file)
+
+    def get_data(self, path: str) -> bytes:
+        return Path(path).read_bytes()
 
 
 class Pictures(NamedTuple):
@@ -79,12 +99,13 @@ def load_model_file(file: Path) -> ModuleType:
         MissingDependencyError: DALI is not installed.
         LaunchError: there is no such Python file.
     """
-    spec = importlib.util.spec_from_file_location("sightline_letterbox_model", file)
-    if spec is None or spec.loader is None or not file.is_file():
+    loader = _UncachedLoader(file)
+    spec = importlib.util.spec_from_file_location(_MODULE_NAME, file, loader=loader)
+    if spec is None or not file.is_file():
         raise LaunchError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("nvidia"):
             raise MissingDependencyError("DALI is not installed: `make install` in a checkout") from error

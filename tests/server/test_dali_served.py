@@ -183,6 +183,11 @@ def test_an_error_says_which_image_of_a_request(client: triton.InferenceServerCl
 
 def test_an_empty_image(client: triton.InferenceServerClient) -> None:
     with pytest.raises(InferenceServerException, match=r"\[unsupported\]: not an image"):
+def test_nothing_appears_beside_the_models_file(client: triton.InferenceServerClient, repository: Path) -> None:
+    letterboxed(client, files_of((5, 7)))
+    assert [entry.name for entry in (repository / NAME / "1").iterdir()] == [contract.DALI_FILE]
+
+
         letterboxed(client, [bytes(4)])
 
 
