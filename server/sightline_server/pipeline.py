@@ -92,6 +92,14 @@ class Pipeline:
         return self._pipeline
 
 
+def dali_version() -> str:
+    """Version of the DALI that is installed; a pipeline has been made before."""
+    from nvidia import dali
+
+    version: str = dali.__version__
+    return version
+
+
 def load_model_file(file: Path) -> ModuleType:
     """The module that a `dali.py` makes.
 

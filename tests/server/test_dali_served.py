@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from tests.server.letterbox_reference import encode, largest_difference, picture
 from tritonclient.utils import InferenceServerException
 
 from sightline import contract
+from sightline.cores import usable_cores
 from sightline_export.config import WARMUP_JPEG, letterbox_config, render
 from sightline_export.letterbox import render_dali
 from sightline_server.launcher import EmbeddedServer, ServerOptions
@@ -197,6 +199,19 @@ def test_the_models_own_pixel_limit(client: triton.InferenceServerClient) -> Non
     ):
         letterboxed(client, [encode(".png", np.zeros((2000, 2001, 3), np.uint8))])
     assert letterboxed(client, [encode(".png", np.zeros((2000, 2000, 3), np.uint8))])[1] == [[2000, 2000, 3]]
+
+
+def test_tells_its_engine_and_shares_the_cores(client: triton.InferenceServerClient, server: EmbeddedServer) -> None:
+    import nvidia.dali
+
+    instances = client.get_model_config(NAME).config.instance_group
+    cores = math.ceil(usable_cores())
+    assert server.engines()[NAME] == contract.EngineInfo(
+        engine="dali",
+        version=nvidia.dali.__version__,
+        precision="uint8",
+        threads=max(1, cores // sum(group.count for group in instances)),
+    )
 
 
 def test_the_switch_fails_whole_batches_and_recovers(strict_client: triton.InferenceServerClient) -> None:

@@ -7,17 +7,19 @@ its own request only.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
 from sightline import contract
+from sightline.contract import EngineInfo
 from sightline.errors import ImageError
 from sightline_server import environment
+from sightline_server.cpu import threads_per_instance
 from sightline_server.decoding import Letterboxed, Letterboxer
-from sightline_server.pipeline import PIPELINE_ERRORS, Pipeline
+from sightline_server.engine_report import record_engine
+from sightline_server.pipeline import PIPELINE_ERRORS, Pipeline, dali_version
 
 
 class TritonPythonModel:
@@ -27,19 +29,22 @@ class TritonPythonModel:
         """Build the model's pipeline."""
         config = json.loads(args["model_config"])
         file = Path(args["model_repository"]) / args["model_version"] / config["default_model_filename"]
-        instances = sum(int(group["count"]) for group in config["instance_group"])
+        threads = threads_per_instance(config)
         self._outputs = [output["name"] for output in config["output"]]
-        self._pipeline = Pipeline(
-            file,
-            max_batch_size=config["max_batch_size"],
-            threads=max(1, len(os.sched_getaffinity(0)) // instances),
-        )
+        self._pipeline = Pipeline(file, max_batch_size=config["max_batch_size"], threads=threads)
         self._isolate = environment.isolate_images()
         self._letterboxer = Letterboxer(
             self._pipeline, image_size=int(config["output"][0]["dims"][0]), max_pixels=_max_pixels(config)
         )
         resize = "OpenCV" if self._pipeline.uses_opencv else "DALI, many times slower: OpenCV is not installed"
-        pb_utils.Logger.log_info(f"{config['name']}: {file.name} on the CPU, resized by {resize}")
+        version = dali_version()
+        record_engine(
+            args["model_name"], EngineInfo(engine="dali", version=version, precision="uint8", threads=threads)
+        )
+        pb_utils.Logger.log_info(
+            f"{args['model_instance_name']}: {file.name} with DALI {version} on the CPU, threads: {threads}, "
+            f"resized by {resize}"
+        )
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer every request of a dynamic batch, each of one or several images padded with zeros to the longest."""
