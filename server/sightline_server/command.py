@@ -54,8 +54,8 @@ def server_command(
 def _restrictions(options: ServerOptions) -> list[str]:
     """Shut what changes the server or names files: over HTTP, any web page in a browser of this machine could ask."""
     nobody_knows = f"{_KEY}={secrets.token_hex(16)}"
-    over_grpc = "trace,logging"
-    over_http = over_grpc if options.allow_model_control else f"{over_grpc},model-repository,shared-memory"
+    over_grpc = "trace,logging,shared-memory"
+    over_http = over_grpc if options.allow_model_control else f"{over_grpc},model-repository"
     return [
         f"--grpc-restricted-protocol={over_grpc}:{nobody_knows}",
         f"--http-restricted-api={over_http}:{nobody_knows}",

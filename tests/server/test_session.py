@@ -26,6 +26,14 @@ def test_a_model_can_join(server: EmbeddedServer, repository: Path, load_model: 
         client.unload_model("joined")
 
 
+def test_shared_memory_of_clients_is_shut(server: EmbeddedServer) -> None:
+    with (
+        tritonclient.grpc.InferenceServerClient(server.grpc_url) as client,
+        pytest.raises(InferenceServerException, match="restricted"),
+    ):
+        client.register_system_shared_memory("mine", "/anything", 16)
+
+
 def test_tracing_and_logging_are_shut(server: EmbeddedServer) -> None:
     with (
         tritonclient.grpc.InferenceServerClient(server.grpc_url) as client,
