@@ -58,6 +58,8 @@ class Courier:
             SightlineError: what went wrong.
         """
         self._look_whether_back()
+        # Its own clock too: a server that answers all others would stop the shared one again and again.
+        gives_up_at: float | None = None
         while True:
             self.check_open()
             try:
@@ -65,7 +67,8 @@ class Courier:
             except _GONE as error:
                 self.check_open()
                 self._outage.begin(error)
-                self._wait_for_server(error)
+                gives_up_at = gives_up_at or time.monotonic() + self._options.reconnect_seconds
+                self._wait_for_server(error, gives_up_at)
             else:
                 self._outage.end()
                 return answer
@@ -121,10 +124,10 @@ class Courier:
         )
         return self._transport.infer(request, request_id=request_id, timeout_seconds=timeout_seconds)
 
-    def _wait_for_server(self, error: ServerError) -> None:
+    def _wait_for_server(self, error: ServerError, gives_up_at: float) -> None:
         """Come back when the model is ready; raise `error` when patience is over."""
         pause_seconds = _FIRST_PAUSE_SECONDS
-        while self._outage.patient:
+        while self._outage.patient and time.monotonic() < gives_up_at:
             self.pause(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
             if self._is_ready():
