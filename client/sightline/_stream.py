@@ -42,8 +42,16 @@ class Stream:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sightline")
 
     def submit(self, chunk: Chunk) -> Future[list[Result]]:
-        """Begin work on a chunk."""
-        return self._threads.submit(self._worker.run, chunk)
+        """Begin work on a chunk.
+
+        Raises:
+            ClientStateError: the stream was closed, such as by closing the client while the source let it wait.
+        """
+        try:
+            return self._threads.submit(self._worker.run, chunk)
+        except RuntimeError:
+            self._courier.check_open()
+            raise
 
     def close(self) -> None:
         """Cancel everything and wait for the threads to end; futures that are not done get a `ClientStateError`."""

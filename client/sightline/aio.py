@@ -50,6 +50,7 @@ class AsyncClient:
 
     async def info(self) -> DetectorInfo:
         """What the detector tells about itself; see `Client.info`."""
+        self._core.check_usable()
         return (await asyncio.get_running_loop().run_in_executor(self._threads, self._core.detector)).info
 
     async def detect(self, image: Image, *, score_threshold: float | None = None) -> Detections:

@@ -159,6 +159,33 @@ async def test_closing_the_client_ends_its_streams(server: EmbeddedServer) -> No
         await client.detect(numbered(1))
 
 
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_closing_the_client_while_the_source_lets_it_wait(server: EmbeddedServer, *, asynchronous: bool) -> None:
+    go_on = threading.Event()
+
+    def stalled() -> Iterator[EncodedImage]:
+        yield numbered(0)
+        assert go_on.wait(60)
+        yield numbered(1)
+
+    async def stalled_as_they_come() -> AsyncIterator[EncodedImage]:
+        yield numbered(0)
+        await asyncio.to_thread(go_on.wait, 60)
+        yield numbered(1)
+
+    client = AsyncClient(server.grpc_url, model="echo")
+    results = client.stream(stalled_as_they_come() if asynchronous else stalled(), batch_size=1)
+    assert found(await anext(results)) == expected(numbered(0))
+    waiting = asyncio.ensure_future(anext(results))
+    await asyncio.sleep(0.1)
+    await client.close()
+    go_on.set()
+    with pytest.raises(ClientStateError, match="closed"):
+        await waiting
+    with pytest.raises(ClientStateError, match="closed"):
+        await client.info()
+
+
 async def test_arguments_are_checked_at_once(server: EmbeddedServer) -> None:
     async with AsyncClient(server.grpc_url, model="echo") as client:
         with pytest.raises(InvalidOptionError, match="batch_size"):

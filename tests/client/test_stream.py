@@ -290,6 +290,19 @@ def test_closing_the_client_ends_its_streams(server: EmbeddedServer, kind: Trans
         list(results)
 
 
+def test_closing_the_client_while_the_source_lets_it_wait(server: EmbeddedServer) -> None:
+    client = Client(server.grpc_url, model="echo")
+
+    def closing() -> Iterator[EncodedImage]:
+        yield numbered(0)
+        client.close()
+        yield numbered(1)
+
+    results = client.stream(closing(), batch_size=1)
+    with pytest.raises(ClientStateError, match="closed"):
+        list(results)
+
+
 INTERRUPTED = """
 import itertools, sys
 from sightline import Client, ClientOptions
