@@ -31,6 +31,8 @@ class SuspectImageError(CorruptImageError):
 
 # What gRPC sees of an HTTP/1 server; Triton's own just hangs up.
 _SPEAKS_HTTP = re.compile("http1|parsing HTTP/2|failed to connect.*Socket closed", re.IGNORECASE)
+# What gRPC and proxies say of a message; the same status code also stands for limits of rate and load.
+_TOO_LARGE = re.compile(r"larger than|too (large|big)|(message|body|payload|frame)\W+(size|length)", re.IGNORECASE)
 _NATIVE_REASON = re.compile(r"encountered:\s*([^\n]*)")
 # What nvImageCodec's and the decoders' words mean, by what is seen in the native backend's text.
 _NATIVE_WORDS = (
@@ -107,7 +109,9 @@ def _unimplemented(url: str, details: str) -> ServerError:
 
 
 def _exhausted(url: str, details: str) -> SightlineError:
-    return ImageTooLargeError(f"{url} takes no message of that size: {details}")
+    if _TOO_LARGE.search(details):
+        return ImageTooLargeError(f"{url} takes no message of that size: {details}")
+    return ServerBusyError(f"{url} takes no more requests for now: {details or 'no reason given'}")
 
 
 def _not_found(url: str, details: str) -> ServerError:
