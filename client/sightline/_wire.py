@@ -33,7 +33,8 @@ def encode_request(
         request_id: comes back with the answer.
         payloads: image files; zero bytes at their ends make them equally long, which changes no picture.
         score_threshold: lowest score of a detection, 0 to 1.
-        timeout_seconds: how long the request may wait in the server's queues.
+        timeout_seconds: how long the caller waits. It goes along as Triton's `timeout`, which a server only heeds
+            where a model's queue policy allows overriding it; those that Sightline writes do not.
     """
     count, longest = len(payloads), max(map(len, payloads))
     head = pb.ModelInferRequest(model_name=model, id=request_id)
