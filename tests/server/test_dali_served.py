@@ -183,13 +183,13 @@ def test_an_error_says_which_image_of_a_request(client: triton.InferenceServerCl
         letterboxed(client, [files[0][:-40], files[1][:-40], files[2]])
 
 
-def test_an_empty_image(client: triton.InferenceServerClient) -> None:
-    with pytest.raises(InferenceServerException, match=r"\[unsupported\]: not an image"):
 def test_nothing_appears_beside_the_models_file(client: triton.InferenceServerClient, repository: Path) -> None:
     letterboxed(client, files_of((5, 7)))
     assert [entry.name for entry in (repository / NAME / "1").iterdir()] == [contract.DALI_FILE]
 
 
+def test_an_empty_image(client: triton.InferenceServerClient) -> None:
+    with pytest.raises(InferenceServerException, match=r"\[unsupported\]: not an image"):
         letterboxed(client, [bytes(4)])
 
 

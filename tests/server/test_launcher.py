@@ -43,7 +43,6 @@ with EmbeddedServer(options) as server:
     time.sleep(60)
 """
 
-
 STRANGER = """
 import subprocess
 child = subprocess.Popen(["sleep", "60"])
@@ -55,6 +54,7 @@ except subprocess.TimeoutExpired:
     child.kill()
     print("its child lives")
 """
+
 
 @dataclass
 class Traces:
@@ -188,7 +188,6 @@ def test_a_killed_supervisor_takes_the_server_along(start: Callable[..., Embedde
     assert traces.disappear()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("how", ["closed before", "supervisor killed"])
 def test_a_stranger_with_the_supervisors_number_is_left_alone(start: Callable[..., EmbeddedServer], how: str) -> None:
     server = start()
@@ -211,6 +210,7 @@ def test_a_stranger_with_the_supervisors_number_is_left_alone(start: Callable[..
     assert output == "its child lives\n"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
 def test_when_the_caller_dies_the_server_does(models: Path, number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", SCRIPT, str(models)], stdout=subprocess.PIPE) as caller:
         assert caller.stdout is not None
@@ -245,6 +245,15 @@ def test_outlives_the_thread_that_started_it(start: Callable[..., EmbeddedServer
     thread.join()
     assert started[0].wait(0.5) is None
     assert is_ready(started[0])
+
+
+def test_a_log_handler_that_fails_does_not_end_the_server(start: Callable[..., EmbeddedServer]) -> None:
+    def fail(line: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    server = start(log_handler=fail)
+    assert server.wait(0.3) is None
+    assert is_ready(server)
 
 
 def test_a_fork_does_not_stop_it(start: Callable[..., EmbeddedServer]) -> None:
@@ -282,15 +291,6 @@ def test_a_model_that_fails_is_named_with_file_and_reason(models: Path, start: C
     with pytest.raises(ModelLoadError) as raised:
         start()
     file = models / "bad" / "1" / "model.py"
-def test_a_log_handler_that_fails_does_not_end_the_server(start: Callable[..., EmbeddedServer]) -> None:
-    def fail(line: str) -> None:
-        raise OSError(28, "No space left on device")
-
-    server = start(log_handler=fail)
-    assert server.wait(0.3) is None
-    assert is_ready(server)
-
-
     assert str(raised.value) == f"model 'bad' did not load ({file}): ValueError: no such thing"
 
 

@@ -46,11 +46,6 @@ def test_taken_port() -> None:
     assert taken_port(["other"]) is None
 
 
-def test_last_words() -> None:
-    harmless = FRAME + '"CudaDriverHelper has not been initialized."'
-    table = ["+----+", "| a  |", ""]
-    assert last_words([]) == ""
-    assert last_words([FRAME + '"an error"', 'I1121 12:56:13.527566 8074 x.cc:1] "fine"', *table]) == "an error"
 def test_a_handler_that_fails_is_told_once_and_reading_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     given: list[str] = []
 
@@ -70,6 +65,11 @@ def test_a_handler_that_fails_is_told_once_and_reading_goes_on(caplog: pytest.Lo
     assert "No space left on device" in warning.getMessage()
 
 
+def test_last_words() -> None:
+    harmless = FRAME + '"CudaDriverHelper has not been initialized."'
+    table = ["+----+", "| a  |", ""]
+    assert last_words([]) == ""
+    assert last_words([FRAME + '"an error"', 'I1121 12:56:13.527566 8074 x.cc:1] "fine"', *table]) == "an error"
     assert last_words([FRAME + '"an error"', harmless]) == "an error"
     assert last_words([harmless, "the end"]) == "the end"
     assert last_words([*table, "error: creating server: Internal - no"]) == "error: creating server: Internal - no"
