@@ -11,6 +11,7 @@ from sightline import contract
 from sightline.contract import TensorSpec
 from sightline.detector_info import DetectorInfo
 
+CONFIG_FILE = "config.pbtxt"
 WARMUP_JPEG = "warmup.jpg"
 WARMUP_SHAPE = "original_shape"
 

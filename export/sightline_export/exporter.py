@@ -82,6 +82,8 @@ def export(
     verification = verify(served, info, pictures, raw_outputs)
     progress(f"installing {name} in {repository}")
     installed = install_detector(repository, name, _serialise(served), info, max_pixels=options.max_pixels)
+    if (change := installed.limit_change) is not None:
+        progress(str(change))
     return ExportReport(name=name, info=info, installed=installed, verification=verification)
 
 

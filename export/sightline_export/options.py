@@ -8,7 +8,6 @@ from typing import Literal, get_args
 from sightline.contract import (
     DEFAULT_IOU_THRESHOLD,
     DEFAULT_MAX_DETECTIONS,
-    DEFAULT_MAX_PIXELS,
     PRECISIONS,
     Precision,
     check_fraction,
@@ -34,7 +33,8 @@ class ExportOptions:
             get none of them.
         classes: one name per class id; None takes the model's own.
         head: layout of the raw output (a name of `heads.HEADS`) where the shapes alone do not tell; else None.
-        max_pixels: largest width x height that is decoded.
+        max_pixels: largest width x height that is decoded, for every detector of this input size in the repository;
+            None keeps what stands there, else `contract.DEFAULT_MAX_PIXELS`.
         seed: for the random weights of an architecture given as `.yaml`.
 
     Raises:
@@ -48,7 +48,7 @@ class ExportOptions:
     nms: NmsKind = "operator"
     classes: tuple[str, ...] | None = None
     head: str | None = None
-    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_pixels: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -58,7 +58,8 @@ class ExportOptions:
             check_image_size(self.image_size)
         check_fraction("IoU threshold", self.iou_threshold)
         _check_at_least_one("max_detections", self.max_detections)
-        _check_at_least_one("max_pixels", self.max_pixels)
+        if self.max_pixels is not None:
+            _check_at_least_one("max_pixels", self.max_pixels)
         if self.classes is not None:
             check_class_names(self.classes)
 

@@ -12,6 +12,7 @@ from sightline.detector_info import DetectorInfo
 from sightline.errors import ExportError
 
 from .config import (
+    CONFIG_FILE,
     WARMUP_JPEG,
     WARMUP_SHAPE,
     ensemble_config,
@@ -22,9 +23,9 @@ from .config import (
 )
 from .letterbox import render_dali
 from .pictures import warmup_jpeg, warmup_shape
+from .pixel_limit import LimitChange, detectors_behind, standing_limit
 from .transaction import FolderTransaction, size_on_disk
 
-CONFIG_FILE = "config.pbtxt"
 _PLACEHOLDER = ".gitkeep"
 """Holds the ensemble's version folder, which has no file of its own and which Triton wants, in git."""
 
@@ -38,12 +39,14 @@ class InstalledDetector:
         network: folder of its network.
         letterbox: folder of its preprocessing.
         letterbox_written: False where a letterbox of the same content stood there already.
+        limit_change: what became of the letterbox's limit on pixels; None where it stayed, or is the first.
     """
 
     ensemble: Path
     network: Path
     letterbox: Path
     letterbox_written: bool
+    limit_change: LimitChange | None
 
     @property
     def size_bytes(self) -> int:
@@ -52,7 +55,7 @@ class InstalledDetector:
 
 
 def install_detector(
-    repository: Path, name: str, model: bytes, info: DetectorInfo, *, max_pixels: int = contract.DEFAULT_MAX_PIXELS
+    repository: Path, name: str, model: bytes, info: DetectorInfo, *, max_pixels: int | None = None
 ) -> InstalledDetector:
     """Write `letterbox_SIZE`, `NAME_net` and `NAME`; whatever goes wrong, what stood there stays as it was.
 
@@ -63,7 +66,8 @@ def install_detector(
         name: the detector's name.
         model: its ONNX graph.
         info: what it tells about itself.
-        max_pixels: largest width x height that its letterbox decodes.
+        max_pixels: largest width x height that its letterbox decodes, also for those other detectors; None keeps the
+            limit that stands there, else `contract.DEFAULT_MAX_PIXELS`.
 
     Raises:
         InvalidOptionError: the name is not allowed.
@@ -76,7 +80,10 @@ def install_detector(
         repository.mkdir(parents=True, exist_ok=True)
         for part in (name, network, letterbox):
             _check_ours(repository / part)
-        files = _letterbox_files(info.image_size, max_pixels)
+        before = standing_limit(repository, letterbox)
+        now = max_pixels or before or contract.DEFAULT_MAX_PIXELS
+        others = tuple(other for other in detectors_behind(repository, letterbox) if other != name)
+        files = _letterbox_files(info.image_size, now)
         fresh = not _holds(repository / letterbox, files)
         with FolderTransaction(repository) as transaction:
             # What others depend on goes first.
@@ -89,7 +96,10 @@ def install_detector(
             f"cannot write into the model repository {repository}: {error}; nothing was changed. "
             "Choose another folder with --repository"
         ) from error
-    return InstalledDetector(repository / name, repository / network, repository / letterbox, fresh)
+    change = None
+    if before is not None and now != before:
+        change = LimitChange(letterbox=letterbox, before=before, now=now, others=others)
+    return InstalledDetector(repository / name, repository / network, repository / letterbox, fresh, change)
 
 
 def _letterbox_files(image_size: int, max_pixels: int) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from types import TracebackType
 
 _FOLDER_MODE = 0o755
 _FILE_MODE = 0o644
+_logger = logging.getLogger(__name__)
 
 
 class FolderTransaction:
@@ -18,7 +20,9 @@ class FolderTransaction:
     As a context manager: write each folder under `new(name)`. Leaving the block moves all of them into `parent`, in
     the order in which they were asked for; leaving it by an exception changes nothing. When a move fails, those
     before it are undone. The moves copy nothing, but between the first and the last of them a reader sees folders of
-    both generations, and a process killed there leaves the previous ones in a hidden folder of `parent`.
+    both generations, and a process killed there leaves the previous ones in a hidden folder of `parent`. So does a
+    clean-up that fails, such as on files of another user; that is a warning of this module's logger, as it undoes
+    nothing.
 
     Args:
         parent: existing folder, on the file system where the folders will stand.
@@ -45,7 +49,7 @@ class FolderTransaction:
             if error is None:
                 self._commit()
         finally:
-            shutil.rmtree(self._staging)
+            self._clean_up()
 
     def new(self, name: str) -> Path:
         """An empty folder that will stand at `parent / name`."""
@@ -61,6 +65,12 @@ class FolderTransaction:
     @property
     def _previous(self) -> Path:
         return self._staging / "previous"
+
+    def _clean_up(self) -> None:
+        try:
+            shutil.rmtree(self._staging)
+        except OSError as error:
+            _logger.warning("%s is left over and can be deleted by hand: %s", self._staging, error)
 
     def _commit(self) -> None:
         make_readable(self._fresh)

@@ -148,6 +148,17 @@ def test_the_command(tiny_onnx: Path, tmp_path: Path) -> None:
     assert "dims: 40" in config
 
 
+def test_the_command_tells_when_others_are_concerned(tiny_onnx: Path, tmp_path: Path) -> None:
+    arguments = ["export", str(tiny_onnx), "--repository", str(tmp_path), "--name"]
+    first = CliRunner().invoke(cli, [*arguments, "first", "--max-pixels", "99"])
+    assert "pixels now" not in first.output
+    done = CliRunner().invoke(cli, [*arguments, "second"])
+    assert done.exit_code == 0, done.output
+    assert "pixels now" not in done.output
+    done = CliRunner().invoke(cli, [*arguments, "second", "--max-pixels", "100"])
+    assert "up to 100 pixels now, 99 before; this holds for first too" in done.output
+
+
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["export", str(tmp_path / "nowhere.onnx")])
     assert done.exit_code != 0

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from tests.export.tiny import TINY_SIZE, prediction, tiny_model
 
-from sightline.contract import ONNX_FILE
+from sightline.contract import DEFAULT_MAX_PIXELS, MAX_PIXELS_PARAMETER, ONNX_FILE
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ExportError, InvalidOptionError
 from sightline_export import config
 from sightline_export.exporter import default_name, export
+from sightline_export.pixel_limit import LimitChange
 from sightline_export.repository import install_detector
 from sightline_export.transaction import FolderTransaction
 
@@ -91,6 +92,42 @@ def test_a_different_letterbox_is_replaced(tmp_path: Path) -> None:
     assert read.parameters["sightline.max_pixels"].string_value == "1000"
 
 
+def limit_of(repository: Path) -> str:
+    read = config.parse((repository / "letterbox_320" / "config.pbtxt").read_text())
+    limit: str = read.parameters[MAX_PIXELS_PARAMETER].string_value
+    return limit
+
+
+def test_the_limit_on_pixels_stays_unless_another_is_asked_for(tmp_path: Path) -> None:
+    install_detector(tmp_path, "a", b"graph", INFO, max_pixels=1_000_000)
+    for limit in (None, 1_000_000):
+        installed = install_detector(tmp_path, "b", b"graph", INFO, max_pixels=limit)
+        assert (installed.letterbox_written, installed.limit_change) == (False, None)
+        assert limit_of(tmp_path) == "1000000"
+
+
+def test_another_limit_on_pixels_is_told_with_all_whom_it_concerns(tmp_path: Path) -> None:
+    assert install_detector(tmp_path, "c", b"graph", INFO, max_pixels=10).limit_change is None
+    install_detector(tmp_path, "a", b"graph", INFO)
+    install_detector(tmp_path, "of_other_size", b"graph", DetectorInfo(class_names=("a",), image_size=640))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.pbtxt").write_text("{")
+    change = install_detector(tmp_path, "b", b"graph", INFO, max_pixels=20).limit_change
+    assert change == LimitChange(letterbox="letterbox_320", before=10, now=20, others=("a", "c"))
+    assert str(change) == "letterbox_320 decodes pictures of up to 20 pixels now, 10 before; this holds for a, c too"
+
+
+@pytest.mark.parametrize("limit", ["many", "0", "-5", ""])
+def test_a_limit_that_cannot_be_read_is_not_guessed(limit: str, tmp_path: Path) -> None:
+    install_detector(tmp_path, "traffic", b"graph", INFO)
+    file = tmp_path / "letterbox_320" / "config.pbtxt"
+    file.write_text(file.read_text().replace(f'"{DEFAULT_MAX_PIXELS}"', f'"{limit}"'))
+    before = snapshot(tmp_path)
+    with pytest.raises(ExportError, match=r"states sightline\.max_pixels .* correct it there"):
+        install_detector(tmp_path, "traffic", b"graph", INFO)
+    assert snapshot(tmp_path) == before
+
+
 @pytest.mark.parametrize("conflict", ["traffic", "traffic_net", "letterbox_320"])
 @pytest.mark.parametrize("kind", ["file", "folder", "foreign model"])
 def test_what_others_put_there_stays(conflict: str, kind: str, tmp_path: Path) -> None:
@@ -156,6 +193,38 @@ def test_moves_are_undone_when_a_later_one_fails(missing: str, tmp_path: Path) -
         replace_but_lose(missing, tmp_path)
     assert snapshot(tmp_path) == before
     assert {path.name for path in tmp_path.iterdir()} == {"first", "second"}
+
+
+CLEAN_UP_FAILS = """
+import os, sys
+from pathlib import Path
+from sightline.errors import ExportError
+from sightline.detector_info import DetectorInfo
+from sightline_export.repository import install_detector
+
+repository, info = Path(), DetectorInfo(class_names=("a", "b"), image_size=320)
+install_detector(repository, "traffic", b"old", info)
+locked = repository / "traffic_net" / "1" / "__pycache__"
+locked.mkdir()
+(locked / "model.pyc").touch()
+locked.chmod(0o555)
+if os.geteuid() == 0:
+    for path in (repository, *repository.rglob("*")):
+        os.chown(path, 65534, 65534)
+    os.seteuid(65534)
+install_detector(repository, "traffic", b"new", info)
+"""
+"""Nobody but root can delete a file in a folder that its owner must not write; so this does not run as root."""
+
+
+def test_a_clean_up_that_fails_is_no_failed_export(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CLEAN_UP_FAILS]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert model_of(tmp_path, "traffic") == b"new"
+    (left,) = (path.name for path in tmp_path.iterdir() if path.name.startswith("."))
+    assert f"{left} is left over and can be deleted by hand: " in done.stderr
+    (tmp_path / left / "previous" / "traffic_net" / "1" / "__pycache__").chmod(0o755)
 
 
 def interrupt(parent: Path) -> None:

@@ -66,9 +66,8 @@ Examples:
 @click.option(
     "--max-pixels",
     type=int,
-    default=contract.DEFAULT_MAX_PIXELS,
-    show_default=True,
-    help="Largest picture that is decoded, width x height.",
+    help="Largest picture that is decoded, width x height, by all detectors of that input size; without it, what "
+    f"stands in the repository, else {contract.DEFAULT_MAX_PIXELS}.",
 )
 def command(source: Path, repository: Path, name: str | None, **choices: Any) -> None:
     """Turn SOURCE into a served model.
