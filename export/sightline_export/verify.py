@@ -30,6 +30,8 @@ _BOX_TOLERANCE_PIXELS = 0.1
 _SCORE_TOLERANCE = 1e-4
 _LEAST_AGREEMENT = 0.99
 """Two boxes whose IoU is the threshold to the last bit may fall on either side, and take others with them."""
+_LARGEST_FRACTION = 2
+"""No coordinate of any box found lies beyond it: then they are parts of the picture's side, not pixels."""
 _THRESHOLDS = (SCORE_FLOOR, DEFAULT_SCORE_THRESHOLD, float("nan"), 2.0)
 
 
@@ -60,7 +62,7 @@ def probe(raw: RawNetwork, pictures: Sequence[Picture]) -> list[npt.NDArray[np.f
         fitted = fit(picture, raw.image_size)
         output = session.run([fitted.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)])[0]
         outputs.append(np.asarray(output[0], dtype=np.float32))
-        check_raw_values(outputs[-1], raw)
+    check_raw_values(outputs, raw)
     return outputs
 
 
@@ -93,28 +95,45 @@ def verify(
     return Verification(len(pictures), sum(count for count, _ in counts), sum(matched for _, matched in counts))
 
 
-def check_raw_values(output: npt.NDArray[np.float32], raw: RawNetwork) -> None:
+def check_raw_values(outputs: Sequence[npt.NDArray[np.float32]], raw: RawNetwork) -> None:
     """Refuse outputs that have the right shape but another meaning.
+
+    Boxes and classes are judged where something was found in any of the pictures: the rest may be padding.
+
+    Args:
+        outputs: of each picture, without the batch axis.
+        raw: the network that gave them.
 
     Raises:
         VerificationError: numbers are missing, scores are no probabilities, boxes are not in pixels, or a
             class has no name.
     """
-    if not np.isfinite(output).all():
+    if not all(np.isfinite(output).all() for output in outputs):
         raise VerificationError("the network's output holds NaN or infinity for an ordinary picture")
     head = raw.head
-    candidates = head.decode_numpy(output)
-    lowest, highest = float(candidates.scores.min()), float(candidates.scores.max())
+    candidates = [head.decode_numpy(output) for output in outputs]
+    scores = np.concatenate([each.scores for each in candidates])
+    lowest, highest = float(scores.min()), float(scores.max())
     if lowest < -1e-3 or highest > 1 + 1e-3:
         raise VerificationError(
             f"scores lie from {lowest:.3g} to {highest:.3g}, not from 0 to 1: this output holds logits, or has another "
             f"layout than {head.name} ({head.layout}); export it with its sigmoid, or choose with --head"
         )
-    if np.abs(candidates.boxes_xyxy).max() <= 2:
-        raise VerificationError(
-            "box coordinates are at most 2: they are fractions, where pixels of the input are needed"
+    found = scores > SCORE_FLOOR
+    if found.any():
+        _check_found(
+            np.concatenate([each.boxes_xyxy for each in candidates])[found],
+            np.concatenate([each.class_ids for each in candidates])[found],
+            raw,
         )
-    if (highest_class := int(candidates.class_ids.max())) >= len(raw.class_names):
+
+
+def _check_found(boxes_xyxy: npt.NDArray[np.float32], class_ids: npt.NDArray[np.int64], raw: RawNetwork) -> None:
+    if np.abs(boxes_xyxy).max() <= _LARGEST_FRACTION:
+        raise VerificationError(
+            f"box coordinates are at most {_LARGEST_FRACTION}: they are fractions, where pixels of the input are needed"
+        )
+    if (highest_class := int(class_ids.max())) >= len(raw.class_names):
         raise VerificationError(
             f"the output names class {highest_class}, but there are only {len(raw.class_names)} class names; give all "
             "of them with --classes"

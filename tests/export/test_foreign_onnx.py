@@ -21,6 +21,7 @@ from sightline_export.options import ExportOptions
 from sightline_export.pictures import fit
 from sightline_export.session import Session
 from sightline_export.sources import load
+from sightline_export.verify import check_raw_values
 
 Save = Callable[..., Path]
 V8 = prediction("anchors_last", classes=3, candidates=50)
@@ -168,6 +169,22 @@ def test_class_names(options: ExportOptions, metadata: dict[str, str], names: tu
 def test_feature_maps_beside_the_prediction_go(save: Save, tmp_path: Path) -> None:
     source = save(tiny_model(V5, metadata=NAMES, extra_output=(1, 3, 40, 40, 8)))
     assert export(source, repository=tmp_path / "repository").info.head == "anchors_first"
+
+
+def test_finding_nothing_is_no_fault(save: Save, tmp_path: Path) -> None:
+    """All slots are padding: zeros, as networks with a head of their own give them for an empty picture."""
+    source = save(tiny_model(np.zeros_like(FINISHED), metadata=NAMES))
+    assert export(source, repository=tmp_path / "repository").verification.reference_detections == 0
+
+
+def test_padding_is_not_judged(save: Save) -> None:
+    raw = load(save(tiny_model(FINISHED, metadata=NAMES)), ExportOptions())
+    nothing, padded = np.zeros_like(FINISHED), FINISHED.copy()
+    padded[30:] = (0, 0, 0, 0, 0, 99)
+    check_raw_values([nothing, padded], raw)
+    fractions = padded / (*[TINY_SIZE] * 4, 1, 1)
+    with pytest.raises(VerificationError, match="are fractions"):
+        check_raw_values([nothing, fractions.astype(np.float32)], raw)
 
 
 LOGITS = V8.copy()
