@@ -13,9 +13,11 @@ from sightline._gate import Gate
 from sightline._model import ServedDetector, read_detector
 from sightline._options import ClientOptions
 from sightline._stream import Stream
+from sightline._wire import RenewingDecoder
 from sightline._worker import Worker
 from sightline.contract import check_fraction
 from sightline.detections import Detections
+from sightline.detector_info import DetectorInfo
 from sightline.errors import ClientStateError, InvalidOptionError
 from sightline.images import Image
 
@@ -61,11 +63,17 @@ class Core:
         self.check_usable()
         with self._asking:
             if self._detector is None:
-                # A deadline for detections may be shorter than it takes to connect.
-                timeout_seconds = max(self.options.timeout_seconds, _DESCRIPTION_TIMEOUT_SECONDS)
-                config = self._channel.model_config(self._model, timeout_seconds=timeout_seconds)
-                self._detector = read_detector(config)
+                self._detector = self._ask_for_detector()
             return self._detector
+
+    def renewed_info(self, stale: DetectorInfo) -> DetectorInfo:
+        """What the detector tells about itself now that `stale` does not fit its answers; raises as `detector`."""
+        self.check_usable()
+        with self._asking:
+            # Whoever came first has asked already.
+            if self._detector is None or self._detector.info is stale:
+                self._detector = self._ask_for_detector()
+            return self._detector.info
 
     def detect(self, image: Image, *, score_threshold: float | None) -> Detections:
         """Find objects in one image, in the calling thread."""
@@ -73,8 +81,7 @@ class Core:
         builder = ChunkBuilder(size=1, max_bytes=1)
         builder.add(image)
         info = self.detector().info
-        courier = self._single_courier()
-        worker = Worker(courier, info=info, options=self.options, score_threshold=threshold, gate=self._gate)
+        worker = self._new_worker(self._single_courier(), info, threshold)
         return worker.run(builder.take())[0].unwrap()
 
     def open_stream(self, *, score_threshold: float) -> Stream:
@@ -82,7 +89,8 @@ class Core:
         info = self.detector().info
         with self._lock:
             courier = self._new_courier()
-            stream = Stream(courier, info=info, options=self.options, score_threshold=score_threshold, gate=self._gate)
+            worker = self._new_worker(courier, info, score_threshold)
+            stream = Stream(courier, worker, gate=self._gate, in_flight=self.options.in_flight)
             self._streams.add(stream)
         return stream
 
@@ -142,3 +150,12 @@ class Core:
     def _new_courier(self) -> Courier:
         self.check_usable()
         return Courier(self._url, model=self._model, options=self.options)
+
+    def _new_worker(self, courier: Courier, info: DetectorInfo, score_threshold: float) -> Worker:
+        decoder = RenewingDecoder(info, self.renewed_info)
+        return Worker(courier, decoder=decoder, options=self.options, score_threshold=score_threshold, gate=self._gate)
+
+    def _ask_for_detector(self) -> ServedDetector:
+        # A deadline for detections may be shorter than it takes to connect.
+        timeout_seconds = max(self.options.timeout_seconds, _DESCRIPTION_TIMEOUT_SECONDS)
+        return read_detector(self._channel.model_config(self._model, timeout_seconds=timeout_seconds))

@@ -7,10 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from sightline._chunks import Chunk
 from sightline._courier import Courier
 from sightline._gate import Gate
-from sightline._options import ClientOptions
 from sightline._worker import Worker
 from sightline.detections import Result
-from sightline.detector_info import DetectorInfo
 
 # Threads beyond those that wait for the server, so that files are read meanwhile.
 _READERS = 2
@@ -21,22 +19,19 @@ class Stream:
 
     Args:
         courier: a connection that is this stream's own, closed with it.
-        info: what the detector tells about itself.
-        options: how many requests, and how large.
-        score_threshold: lowest score of a detection, 0 to 1.
-        gate: the one that all of the client's requests pass.
+        worker: does the work, through that connection.
+        gate: the one that the worker's requests pass.
+        in_flight: requests on their way at the same time.
 
     Attributes:
         window: chunks that may be waiting, on their way, or done and not yet taken.
     """
 
-    def __init__(
-        self, courier: Courier, *, info: DetectorInfo, options: ClientOptions, score_threshold: float, gate: Gate
-    ) -> None:
+    def __init__(self, courier: Courier, worker: Worker, *, gate: Gate, in_flight: int) -> None:
         self._courier = courier
+        self._worker = worker
         self._gate = gate
-        self._worker = Worker(courier, info=info, options=options, score_threshold=score_threshold, gate=gate)
-        threads = options.in_flight + _READERS
+        threads = in_flight + _READERS
         # Twice the threads: they go on while the oldest chunk, whose results are due first, takes its time.
         self.window = 2 * threads
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sightline")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,6 +107,30 @@ class Decoder:
                 raise InferenceError(f"output {name!r} has {len(data)} bytes, not those of {shape}")
             arrays.append(np.frombuffer(data, dtype).reshape(shape))
         return arrays
+
+
+class RenewingDecoder:
+    """A `Decoder` that is made anew when the server has loaded another export of the detector.
+
+    Args:
+        info: the detector's own description.
+        renew: asks for the description that has taken the place of the given one.
+    """
+
+    def __init__(self, info: DetectorInfo, renew: Callable[[DetectorInfo], DetectorInfo]) -> None:
+        self._renew = renew
+        self._current = info, Decoder(info)
+
+    def decode(self, response: pb.ModelInferResponse, *, sizes_hw: Sequence[tuple[int, int]]) -> list[Detections]:
+        """As `Decoder.decode`; an answer that does not fit has the server asked once."""
+        info, decoder = self._current
+        try:
+            return decoder.decode(response, sizes_hw=sizes_hw)
+        except ContractMismatchError:
+            info = self._renew(info)
+            decoder = Decoder(info)
+            self._current = info, decoder
+            return decoder.decode(response, sizes_hw=sizes_hw)
 
 
 def _varint(number: int) -> bytes:

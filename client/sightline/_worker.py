@@ -15,9 +15,8 @@ from sightline._gate import Gate
 from sightline._loading import Checked, load
 from sightline._options import ClientOptions
 from sightline._translate import SuspectImageError
-from sightline._wire import Decoder
+from sightline._wire import RenewingDecoder
 from sightline.detections import Result
-from sightline.detector_info import DetectorInfo
 from sightline.errors import (
     ClientStateError,
     CorruptImageError,
@@ -39,17 +38,17 @@ class Worker:
 
     Args:
         courier: how requests travel.
-        info: what the detector tells about itself.
+        decoder: reads the answers.
         options: limits.
         score_threshold: lowest score of a detection, 0 to 1.
         gate: the one that all of the client's requests pass.
     """
 
     def __init__(
-        self, courier: Courier, *, info: DetectorInfo, options: ClientOptions, score_threshold: float, gate: Gate
+        self, courier: Courier, *, decoder: RenewingDecoder, options: ClientOptions, score_threshold: float, gate: Gate
     ) -> None:
         self._courier = courier
-        self._decoder = Decoder(info)
+        self._decoder = decoder
         self._options = options
         self._score_threshold = score_threshold
         self._gate = gate

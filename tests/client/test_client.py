@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf import text_format
-from tests.client.noop_images import BLAME, expected, numbered
+from tests.client.noop_images import BLAME, expected, found, numbered
 from tritonclient.grpc import model_config_pb2
 
 import sightline
@@ -168,6 +169,26 @@ def test_models_that_are_not_detectors(
         pytest.raises(ContractMismatchError, match=f"model '{name}'.*{message}"),
     ):
         client.detect(numbered(1))
+
+
+def test_a_detector_that_is_exported_again_with_other_limits(
+    server: EmbeddedServer, repository: Path, load_model: Callable[[str], None]
+) -> None:
+    def serve(max_detections: int) -> DetectorInfo:
+        info = DetectorInfo(class_names=("cat",), max_detections=max_detections, source="pets.pt")
+        write_noop_detector(repository, "reloaded", options=NoopOptions(echo=True), info=info)
+        load_model("reloaded")
+        return info
+
+    serve(7)
+    image = numbered(5)
+    with Client(server.grpc_url, model="reloaded") as client:
+        results = client.stream(itertools.repeat(image), batch_size=1)
+        assert found(next(results)) == expected(image)
+        info = serve(9)
+        assert client.detect(image).boxes_xyxy[0, 0] == expected(image)
+        assert client.info == info
+        assert {found(result) for result in itertools.islice(results, 40)} == {expected(image)}
 
 
 def test_a_closed_client(server: EmbeddedServer) -> None:
