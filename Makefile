@@ -53,12 +53,12 @@ $(VENV)/.demo: $(VENV)/.python $(LOCKED)
 	@touch $@
 
 $(VENV)/.install: $(VENV)/.python $(LOCKED)
-	@echo "Installing every extra (about 7 GB) ..."
+	@echo "Installing every extra (about 7.5 GB) ..."
 	$(INSTALL) --editable '.[all]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.test: $(VENV)/.python $(LOCKED)
-	@echo "Installing every extra and the test tools (about 7 GB) ..."
+	@echo "Installing every extra and the test tools (about 7.5 GB) ..."
 	$(INSTALL) --editable '.[all]' --group dev
 	@touch $@ $(VENV)/.install $(VENV)/.demo
 

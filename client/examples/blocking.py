@@ -27,4 +27,4 @@ with Client(arguments.url, model=arguments.model) as client:
             continue
         print(f"{result.source}: {len(result.detections)} objects")
         for box_xyxy, score, _, name in result.detections:
-            print(f"  {name:12} {score:.2f}  {box_xyxy.round(1).tolist()}")
+            print(f"  {name:12} {score:.2f}  {[round(float(side), 1) for side in box_xyxy]}")

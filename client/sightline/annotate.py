@@ -25,7 +25,7 @@ _SMALLEST_TEXT = 0.4
 
 
 def require_annotators() -> None:
-    """Check that pictures can be drawn.
+    """Check that pictures can be drawn, and load all that drawing needs, which takes seconds the first time.
 
     Raises:
         MissingDependencyError: the `annotate` extra is not installed.
