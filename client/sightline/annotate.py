@@ -25,7 +25,7 @@ _SMALLEST_TEXT = 0.4
 
 
 def require_annotators() -> None:
-    """Check that pictures can be drawn, and load all that drawing needs, which takes seconds the first time.
+    """Check that pictures can be drawn.
 
     Raises:
         MissingDependencyError: the `annotate` extra is not installed.
@@ -33,6 +33,17 @@ def require_annotators() -> None:
     # Found, not imported: that takes seconds, and may as well happen while the first images are detected.
     if importlib.util.find_spec("cv2") is None or importlib.util.find_spec("supervision") is None:
         raise MissingDependencyError("drawing pictures needs: `make install` in a checkout")
+
+
+def load_annotators() -> None:
+    """Load all that drawing needs, which takes seconds, now and not at the first picture.
+
+    Raises:
+        MissingDependencyError: as `require_annotators`.
+    """
+    require_annotators()
+    box, score, class_id = np.array([[1, 1, 9, 9]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int32)
+    draw(np.zeros((16, 16, 3), np.uint8), Detections(box, score, class_id, ("",), (16, 16)))
 
 
 def decode_upright(encoded: bytes) -> Picture:

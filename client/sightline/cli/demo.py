@@ -48,11 +48,11 @@ def command(repository: Path, output: Path) -> None:
 
     Shows the whole way on your own machine: an embedded Triton, batches through gRPC, results and annotated pictures.
     """
-    from sightline.annotate import require_annotators
+    from sightline.annotate import load_annotators
     from sightline_server.launcher import EmbeddedServer, ServerOptions
 
     _check_bundled(repository)
-    require_annotators()
+    load_annotators()
     with resources.as_file(resources.files("sightline_export.demo") / "pictures") as pictures:
         options = ServerOptions(repository=repository, grpc_port=0, http_port=0, metrics_port=0, models=(MODEL,))
         click.echo("Starting the embedded Triton ...")
