@@ -34,10 +34,9 @@ def thresholding(*, score_floor: float) -> Any:
         floor = op.Constant(value_float=score_floor)
         # NaN is not >= anything, so it becomes the floor as negative numbers do.
         threshold = op.Where(score_threshold >= floor, score_threshold, floor)
-        distance = op.ReduceMax(op.Abs(boxes), op.Constant(value_ints=[2]), keepdims=0)
-        spread = op.ReduceSum(op.Abs(boxes), op.Constant(value_ints=[2]), keepdims=0)
-        # The sum passes a NaN on, which the maximum need not; both comparisons are false for NaN.
-        sound = op.And(distance < op.Constant(value_float=_FARTHEST), spread < op.Constant(value_float=4 * _FARTHEST))
+        # The sum is below the limit only if every coordinate is, and for NaN it is not.
+        reach = op.ReduceSum(op.Abs(boxes), op.Constant(value_ints=[2]), keepdims=0)
+        sound = reach < op.Constant(value_float=_FARTHEST)
         finite = op.And(sound, scores < op.Constant(value_float=_FARTHEST))
         keep = op.And(finite, scores >= threshold)
         zero = op.Constant(value_float=0.0)
