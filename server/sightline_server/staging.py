@@ -80,6 +80,9 @@ def server_environment(folder: Path, files: TritonFiles, options: ServerOptions)
         "PATH": os.pathsep.join(paths),
         "PYTHONPATH": os.pathsep.join(modules),
         "PYTHONUNBUFFERED": "1",
+        # Decoded images are large and freed by other threads than made them: with glibc's eight arenas for each core,
+        # a letterbox's memory grows to several times what it uses.
+        "MALLOC_ARENA_MAX": inherited.get("MALLOC_ARENA_MAX", "2"),
         # Stand-ins compute on the CPU. Where Triton saw GPUs, it would start instances for each of them.
         "CUDA_VISIBLE_DEVICES": "",
         # A process that is killed leaves its temporary files; here they go with the folder.
