@@ -101,14 +101,18 @@ def png_fields(data: bytes) -> Fields:
     width, height = struct.unpack_from(">II", data, 16)
     picture = data.find(b"IDAT", 33)
     animated = picture > 0 and data.find(b"acTL", 33, picture) > 0
-    orientation = _orientation_in(data, b"eXIf", _png_chunks(data))
+    orientation = _orientation_in(data, b"eXIf", _png_chunks(data, most=MAX_CHUNKS))
+    # The four bytes can stand in a picture's data by chance, so they are only a reason to look at every chunk.
+    if data.count(b"eXIf") > 1 and sum(kind == b"eXIf" for kind, _ in _png_chunks(data, most=len(data))) > 1:
+        # PNG allows one, and DALI 2.4 ends the whole process at the second.
+        raise HeaderDamage("it has more than one EXIF block")
     return Fields(width, height, ends_after(data, _PNG_END, 33), orientation, animated)
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Kind and place of each chunk; a checksum of four bytes follows it."""
+def _png_chunks(data: bytes, *, most: int) -> Iterator[tuple[bytes, int]]:
+    """Kind and place of each chunk, of the first `most`; a checksum of four bytes follows it."""
     position = 8
-    for _ in range(MAX_CHUNKS):
+    for _ in range(most):
         if position + 8 > len(data):
             break
         length, kind = struct.unpack_from(">I4s", data, position)

@@ -80,6 +80,21 @@ def test_orientation_out_of_range_or_elsewhere_does_not_count(pillow_format: str
     assert inspect_header(MADE["PNG"][:-12] + block + MADE["PNG"][-12:]).orientation == 6, "behind the picture"
 
 
+@pytest.mark.parametrize("chunks_before", [0, 5000])
+def test_a_second_exif_block_of_a_png_is_refused(chunks_before: int) -> None:
+    """DALI 2.4 ends the whole process at one, so it must never get there."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    rotated = encode("PNG", exif=exif)
+    block = rotated[rotated.index(b"eXIf") - 4 : rotated.index(b"IDAT") - 4]
+    empty = struct.pack(">I4s", 0, b"tEXt") + bytes(4)
+    blocks = chunks_before * empty + 2 * block
+    with pytest.raises(CorruptImageError, match="more than one EXIF block"):
+        inspect_header(MADE["PNG"][:33] + blocks + MADE["PNG"][33:])
+    in_the_picture = struct.pack(">I4s", 8, b"tEXt") + b"eXIfeXIf" + bytes(4)
+    assert inspect_header(rotated[:33] + in_the_picture + rotated[33:]).orientation == 6
+
+
 def test_orientation_of_a_bigtiff() -> None:
     assert inspect_header(encode("TIFF", big_tiff=True, tiffinfo={0x0112: 5})).image_size_hw == (37, 21)
 
