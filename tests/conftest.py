@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,16 @@ DETECTORS: dict[str, tuple[str, Precision]] = {
 HARDWARE = "this machine "
 """How the reason of a skip begins that even CI may show: it has the hardware that it has."""
 NOBODY = 65_534
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C and hang-ups, and have the programs that tests start hear them.
+
+    A shell that runs tests in the background makes them ignore both, and children inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
