@@ -3,7 +3,7 @@
     python -m sightline_bench.transports [--images 2000 --payload-bytes 100000 --rounds 3 --batch-sizes 1 8]
 
 A no-op detector answers on an embedded server of its own. Settings take turns in every round, so that a busy machine
-disturbs them alike; the table shows medians over the rounds. The client's defaults come from it.
+disturbs them alike; the table shows medians over the rounds. bench/results/transports.md holds one.
 """
 
 from __future__ import annotations
