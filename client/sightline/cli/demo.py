@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from sightline.contract import network_name
 from sightline.errors import MissingDependencyError, SightlineError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def command(repository: Path, output: Path) -> None:
         options = ServerOptions(repository=repository, grpc_port=0, http_port=0, metrics_port=0, models=(MODEL,))
         click.echo("Starting the embedded Triton ...")
         with EmbeddedServer(options) as server:
-            engine = server.engines().get(f"{MODEL}_net")
+            engine = server.engines().get(network_name(MODEL))
             running = f" ({engine.engine} {engine.version}, {engine.precision})" if engine else ""
             click.echo(f"Serving {MODEL}{running} at {server.grpc_url}; streaming the pictures of {pictures}")
             report, rows = _detect(server.grpc_url, pictures, output)
