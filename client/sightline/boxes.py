@@ -113,3 +113,16 @@ def letterbox(*, image_size_hw: tuple[int, int], input_size: int) -> Letterbox:
     top = round((input_size - resized_hw[0]) / 2 - 0.1)
     gain_hw = (resized_hw[0] / height, resized_hw[1] / width)
     return Letterbox(gain_hw, resized_hw, left, top)
+
+
+def resized_shape(*, image_size_hw: tuple[int, int], shorter: int, longest: int) -> tuple[int, int]:
+    """(height, width) of an image scaled so that its shorter side is `shorter`, or its longer one `longest` if that is
+    less, with the rounding of torchvision's `GeneralizedRCNNTransform`.
+
+    Sides are the floor of a float64 product, which is often a pixel below `shorter` or `longest`: 385 pixels become
+    799, not 800. So whoever computes this elsewhere needs float64 too, and the operations in this order. A side that
+    would become 0, which torchvision refuses, becomes 1.
+    """
+    height, width = image_size_hw
+    gain = min(shorter / min(height, width), longest / max(height, width))
+    return max(1, int(height * gain)), max(1, int(width * gain))

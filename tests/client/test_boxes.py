@@ -72,3 +72,21 @@ def test_each_axis_has_its_own_scale() -> None:
     whole = np.array([[fitted.left, fitted.top, fitted.left + 640, fitted.top + 481]], float)
     assert fitted.to_original(whole, image_size_hw=(461, 614)) == pytest.approx(np.array([[0, 0, 614, 461]]))
     assert fitted.gain_hw == pytest.approx((481 / 461, 640 / 614))
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "resized_hw"),
+    [
+        ((480, 640), (800, 1066)),
+        ((640, 480), (1066, 800)),
+        ((800, 1333), (800, 1333)),
+        ((600, 600), (800, 800)),
+        ((400, 1000), (533, 1333)),  # the longer side limits
+        ((1080, 1920), (749, 1333)),
+        ((385, 400), (799, 831)),  # 385 * (800 / 385) is less than 800 in float64
+        ((4000, 1), (1333, 1)),  # torchvision would come to 0 and fail
+        ((1, 1), (800, 800)),
+    ],
+)
+def test_resized_shape(size_hw: tuple[int, int], resized_hw: tuple[int, int]) -> None:
+    assert boxes.resized_shape(image_size_hw=size_hw, shorter=800, longest=1333) == resized_hw
