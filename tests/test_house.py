@@ -25,6 +25,7 @@ FOUNDATION = {
     "sightline.headers",
     "sightline._header_fields",
     "sightline.detector_info",
+    "sightline.preprocessing",
 }
 HEAVY = {"torch", "torchvision", "ultralytics", "onnx", "onnxruntime", "openvino", "nvidia", "cv2", "supervision"}
 
