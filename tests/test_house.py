@@ -24,7 +24,13 @@ FOUNDATION = {
     "sightline.cores",
     "sightline.headers",
     "sightline._header_fields",
+    "sightline.detections",
     "sightline.detector_info",
+    "sightline.parity",
+    "sightline.parity.bars",
+    "sightline.parity.matching",
+    "sightline.parity.report",
+    "sightline.verification",
     "sightline.preprocessing",
 }
 HEAVY = {"torch", "torchvision", "ultralytics", "onnx", "onnxruntime", "openvino", "nvidia", "cv2", "supervision"}
