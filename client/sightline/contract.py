@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from sightline.errors import InvalidOptionError
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 
 # --- input size -------------------------------------------------------------------------------------------------
 DEFAULT_IMAGE_SIZE = 640
@@ -45,7 +45,7 @@ PADDING_CLASS = -1
 MAX_BATCH_SIZE = 16
 MAX_QUEUE_DELAY_MICROSECONDS = 500
 NETWORK_INSTANCES = 2
-LETTERBOX_INSTANCES = 1
+PREPROCESSING_INSTANCES = 1
 
 # --- ports ------------------------------------------------------------------------------------------------------
 LOOPBACK_HOST = "127.0.0.1"
@@ -93,11 +93,6 @@ SCORE_THRESHOLD = TensorSpec("score_threshold", "FP32", (1,))
 NUM_DETECTIONS = TensorSpec("num_detections", "INT32", (1,))
 
 
-def images_spec(image_size: int) -> TensorSpec:
-    """The letterboxed picture: height, width, RGB; 0 to 255."""
-    return TensorSpec("images", "UINT8", (image_size, image_size, 3))
-
-
 def boxes_spec(max_detections: int) -> TensorSpec:
     """x1, y1, x2, y2 in pixels of the original image, clipped to it; best score first."""
     return TensorSpec("boxes", "FP32", (max_detections, 4))
@@ -111,21 +106,6 @@ def scores_spec(max_detections: int) -> TensorSpec:
 def classes_spec(max_detections: int) -> TensorSpec:
     """Index into the class names, or `PADDING_CLASS`."""
     return TensorSpec("classes", "INT32", (max_detections,))
-
-
-def letterbox_inputs() -> tuple[TensorSpec, ...]:
-    """Inputs of `letterbox_*`."""
-    return (ENCODED,)
-
-
-def letterbox_outputs(image_size: int) -> tuple[TensorSpec, ...]:
-    """Outputs of `letterbox_*`, in the order in which the DALI pipeline returns them."""
-    return (images_spec(image_size), ORIGINAL_SHAPE)
-
-
-def network_inputs(image_size: int) -> tuple[TensorSpec, ...]:
-    """Inputs of `*_net`."""
-    return (images_spec(image_size), ORIGINAL_SHAPE, SCORE_THRESHOLD)
 
 
 def ensemble_inputs() -> tuple[TensorSpec, ...]:
@@ -146,7 +126,8 @@ def detection_outputs(max_detections: int) -> tuple[TensorSpec, ...]:
 # --- names ------------------------------------------------------------------------------------------------------
 _MODEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,99}")
 NETWORK_SUFFIX = "_net"
-LETTERBOX_PREFIX = "letterbox_"
+PREPROCESSING_PREFIXES = ("letterbox_", "resize_", "stretch_")
+"""How the names of preprocessing models begin; see `sightline.preprocessing`."""
 DALI_BACKEND = "dali"
 DALI_FILE = "dali.py"
 ONNX_BACKEND = "onnxruntime"
@@ -168,10 +149,10 @@ def check_model_name(name: str) -> str:
             f"model name {name!r} is not allowed: begin with a letter, then letters, digits, '_' and '.', at most 100 "
             "(the DALI backend refuses hyphens and spaces); choose another with --name"
         )
-    if name.endswith(NETWORK_SUFFIX) or name.startswith(LETTERBOX_PREFIX):
+    if name.endswith(NETWORK_SUFFIX) or name.startswith(PREPROCESSING_PREFIXES):
         raise InvalidOptionError(
             f"model name {name!r} is reserved: names that end in {NETWORK_SUFFIX!r} or begin with "
-            f"{LETTERBOX_PREFIX!r} belong to a detector's parts; choose another with --name"
+            f"{', '.join(map(repr, PREPROCESSING_PREFIXES))} belong to a detector's parts; choose another with --name"
         )
     return name
 
@@ -181,13 +162,8 @@ def network_name(detector: str) -> str:
     return detector + NETWORK_SUFFIX
 
 
-def letterbox_name(image_size: int) -> str:
-    """Name of the preprocessing model for square inputs of `image_size` pixels."""
-    return f"{LETTERBOX_PREFIX}{image_size}"
-
-
 def check_image_size(image_size: int) -> int:
-    """`image_size` itself if a letterbox of that side can be made.
+    """`image_size` itself if pictures can be brought to a square of that side.
 
     Raises:
         InvalidOptionError: not a multiple of 32 from 320 to 1920.
@@ -198,11 +174,6 @@ def check_image_size(image_size: int) -> int:
             f"{MAX_IMAGE_SIZE}, such as {DEFAULT_IMAGE_SIZE}"
         )
     return image_size
-
-
-def max_batch_size(image_size: int) -> int:
-    """Images in the largest batch: `MAX_BATCH_SIZE` up to 640 pixels, fewer above, so that memory stays the same."""
-    return max(1, min(MAX_BATCH_SIZE, MAX_BATCH_SIZE * DEFAULT_IMAGE_SIZE**2 // image_size**2))
 
 
 # --- what a detector tells about itself -------------------------------------------------------------------------

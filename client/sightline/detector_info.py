@@ -10,7 +10,6 @@ from typing import Any
 from sightline.contract import (
     CONTRACT_VERSION,
     CONTRACT_VERSION_PARAMETER,
-    DEFAULT_IMAGE_SIZE,
     DEFAULT_IOU_THRESHOLD,
     DEFAULT_MAX_DETECTIONS,
     PARAMETER_PREFIX,
@@ -18,9 +17,9 @@ from sightline.contract import (
     SCORE_FLOOR,
     Precision,
     check_fraction,
-    check_image_size,
 )
 from sightline.errors import ContractMismatchError, InvalidOptionError
+from sightline.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +28,7 @@ class DetectorInfo:
 
     Attributes:
         class_names: one name per class id.
-        image_size: side of the square network input, in pixels.
+        preprocessing: how pictures are brought to the network's input size.
         stride: largest stride of the network, in pixels.
         precision: arithmetic that the engine is asked for.
         head: layout of the network's raw output (see `sightline_export`).
@@ -42,7 +41,7 @@ class DetectorInfo:
     """
 
     class_names: tuple[str, ...]
-    image_size: int = DEFAULT_IMAGE_SIZE
+    preprocessing: Preprocessing = field(default_factory=Preprocessing.letterbox)
     stride: int = 32
     precision: Precision = "fp32"
     head: str = ""
@@ -54,7 +53,6 @@ class DetectorInfo:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_image_size(self.image_size)
         if not self.class_names:
             raise InvalidOptionError("a detector needs at least one class name")
         if self.precision not in PRECISIONS:
@@ -67,6 +65,7 @@ class DetectorInfo:
     def to_parameters(self) -> dict[str, str]:
         """Values for `parameters` of `config.pbtxt`, by full name: text as it is, the rest as JSON."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["preprocessing"] = self.preprocessing.model_name
         values["versions"] = dict(sorted(self.versions.items()))
         named = {PARAMETER_PREFIX + name: _encode_parameter(value) for name, value in values.items()}
         return {CONTRACT_VERSION_PARAMETER: str(CONTRACT_VERSION), **named}
@@ -87,12 +86,13 @@ class DetectorInfo:
         try:
             values = {f.name: _decode_parameter(f.name, parameters) for f in fields(cls)}
             values["class_names"] = tuple(values["class_names"])
+            values["preprocessing"] = Preprocessing.parse(values["preprocessing"])
             return cls(**values)
         except (KeyError, ValueError, TypeError) as error:
             raise ContractMismatchError(f"parameters are incomplete or unreadable: {error}") from error
 
 
-_TEXT_PARAMETERS = frozenset({"precision", "head", "source", "source_sha256"})
+_TEXT_PARAMETERS = frozenset({"precision", "preprocessing", "head", "source", "source_sha256"})
 
 
 def _encode_parameter(value: Any) -> str:

@@ -13,8 +13,8 @@ from sightline._options import DEFAULT_URL
 from sightline._transport import UnaryTransport
 from sightline.contract import (
     ENGINES_MODEL,
-    LETTERBOX_PREFIX,
     NETWORK_SUFFIX,
+    PREPROCESSING_PREFIXES,
     EngineInfo,
     TensorSpec,
     ensemble_inputs,
@@ -125,5 +125,5 @@ class _Listing:
 def _is_shown(entry: Any) -> bool:
     if entry.name.startswith(_HIDDEN):
         return False
-    is_part = entry.name.startswith(LETTERBOX_PREFIX) or entry.name.endswith(NETWORK_SUFFIX)
+    is_part = entry.name.startswith(PREPROCESSING_PREFIXES) or entry.name.endswith(NETWORK_SUFFIX)
     return not (is_part and entry.state == _READY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
@@ -10,27 +11,30 @@ from tritonclient.grpc import model_config_pb2 as pb
 from sightline import contract
 from sightline.contract import TensorSpec
 from sightline.detector_info import DetectorInfo
+from sightline.preprocessing import Preprocessing
 
 CONFIG_FILE = "config.pbtxt"
 WARMUP_JPEG = "warmup.jpg"
 WARMUP_SHAPE = "original_shape"
+_WARMUP_SIDE = 640
+"""Height and width in pixels of the picture that warms up a network whose pictures vary in size."""
 
 
-def letterbox_config(*, image_size: int, max_pixels: int, warmup_jpeg_bytes: int) -> pb.ModelConfig:
-    """The preprocessing model: encoded bytes to a letterboxed picture.
+def preprocessing_config(preprocessing: Preprocessing, *, max_pixels: int, warmup_jpeg_bytes: int) -> pb.ModelConfig:
+    """The preprocessing model: encoded bytes to a picture of the right size.
 
     Args:
-        image_size: side of the square output, in pixels.
+        preprocessing: how it is brought to size.
         max_pixels: largest width x height that is decoded.
         warmup_jpeg_bytes: length of the JPEG that stands in the model's warm-up folder as `WARMUP_JPEG`.
     """
-    config = _base_config(contract.letterbox_name(image_size), max_batch_size=contract.max_batch_size(image_size))
+    config = _base_config(preprocessing.model_name, max_batch_size=preprocessing.max_batch_size)
     config.backend = contract.DALI_BACKEND
     config.default_model_filename = contract.DALI_FILE
-    config.input.extend(_input(spec, ragged=True) for spec in contract.letterbox_inputs())
-    config.output.extend(_output(spec) for spec in contract.letterbox_outputs(image_size))
+    config.input.extend(_input(spec, ragged=True) for spec in preprocessing.inputs)
+    config.output.extend(_output(spec) for spec in preprocessing.outputs)
     config.parameters[contract.MAX_PIXELS_PARAMETER].string_value = str(max_pixels)
-    _schedule(config, instances=contract.LETTERBOX_INSTANCES)
+    _schedule(config, instances=contract.PREPROCESSING_INSTANCES)
     jpeg = TensorSpec(contract.ENCODED.name, contract.ENCODED.datatype, (warmup_jpeg_bytes,))
     # Batch 1 only: Triton makes a warm-up batch of N from N requests, and on a host without a GPU driver the native
     # DALI backend fails every batch of two or more requests, so that the model would not load there.
@@ -40,11 +44,11 @@ def letterbox_config(*, image_size: int, max_pixels: int, warmup_jpeg_bytes: int
 
 
 def network_config(*, detector: str, info: DetectorInfo) -> pb.ModelConfig:
-    """The network with its front and head: letterboxed pictures to boxes in original pixels."""
-    config = _base_config(contract.network_name(detector), max_batch_size=contract.max_batch_size(info.image_size))
+    """The network with its front and head: pictures brought to size to boxes in original pixels."""
+    config = _base_config(contract.network_name(detector), max_batch_size=info.preprocessing.max_batch_size)
     config.backend = contract.ONNX_BACKEND
     config.default_model_filename = contract.ONNX_FILE
-    inputs = contract.network_inputs(info.image_size)
+    inputs = info.preprocessing.network_inputs
     config.input.extend(_input(spec) for spec in inputs)
     config.output.extend(_output(spec) for spec in contract.detection_outputs(info.max_detections))
     _add_parameters(config, info)
@@ -52,7 +56,7 @@ def network_config(*, detector: str, info: DetectorInfo) -> pb.ModelConfig:
     for batch_size in _warmup_batch_sizes(config.max_batch_size):
         warmup = config.model_warmup.add(name=f"pictures_{batch_size}", batch_size=batch_size)
         for spec in inputs:
-            filled = _warmup_input(warmup, spec)
+            filled = _warmup_input(warmup, _of_fixed_size(spec))
             if spec == contract.ORIGINAL_SHAPE:
                 filled.input_data_file = WARMUP_SHAPE
             elif spec == contract.SCORE_THRESHOLD:
@@ -64,18 +68,18 @@ def network_config(*, detector: str, info: DetectorInfo) -> pb.ModelConfig:
 
 def ensemble_config(*, detector: str, info: DetectorInfo) -> pb.ModelConfig:
     """The detector as clients see it: encoded bytes and a score threshold to boxes."""
-    config = _base_config(detector, max_batch_size=contract.max_batch_size(info.image_size))
+    config = _base_config(detector, max_batch_size=info.preprocessing.max_batch_size)
     config.platform = contract.ENSEMBLE_PLATFORM
     config.input.extend(_input(spec) for spec in contract.ensemble_inputs())
     outputs = contract.detection_outputs(info.max_detections)
     config.output.extend(_output(spec) for spec in outputs)
     _add_parameters(config, info)
-    between = contract.letterbox_outputs(info.image_size)
-    _add_step(config, contract.letterbox_name(info.image_size), inputs=contract.letterbox_inputs(), outputs=between)
+    before = info.preprocessing
+    _add_step(config, before.model_name, inputs=before.inputs, outputs=before.outputs)
     _add_step(
         config,
         contract.network_name(detector),
-        inputs=contract.network_inputs(info.image_size),
+        inputs=before.network_inputs,
         outputs=outputs,
     )
     return config
@@ -133,6 +137,11 @@ def _warmup_batch_sizes(max_batch_size: int) -> Iterable[int]:
     """Powers of two up to the maximum, and the maximum."""
     powers = [1 << n for n in range(max_batch_size.bit_length())]
     return sorted({size for size in powers if size < max_batch_size} | {max_batch_size})
+
+
+def _of_fixed_size(spec: TensorSpec) -> TensorSpec:
+    """The same tensor, with the warm-up picture's size where sizes vary."""
+    return replace(spec, dims=tuple(_WARMUP_SIDE if dim < 0 else dim for dim in spec.dims))
 
 
 def _warmup_input(warmup: pb.ModelWarmup, spec: TensorSpec) -> pb.ModelWarmup.Input:

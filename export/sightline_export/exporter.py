@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 
-from sightline.contract import LETTERBOX_PREFIX, NETWORK_SUFFIX, SCORE_FLOOR, check_model_name
+from sightline.contract import NETWORK_SUFFIX, PREPROCESSING_PREFIXES, check_model_name
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ExportError
 
@@ -75,9 +75,9 @@ def export(
     pictures = sample_pictures()
     raw_outputs = probe(raw, pictures)
     info = _describe(raw, options)
-    progress(f"composing the graph ({raw.head.name} head, {len(info.class_names)} classes, {info.image_size} pixels)")
+    progress(f"composing the graph ({raw.head.name} head, {len(info.class_names)} classes, {info.preprocessing})")
     candidate_count = raw_outputs[0].shape[raw.head.candidate_axis]
-    served = compose(raw.model, raw.head, _settings(info, options, candidate_count=candidate_count))
+    served = compose(raw.model, raw.head, _settings(raw, info, options, candidate_count=candidate_count))
     progress(f"comparing it with the raw network on {len(pictures)} pictures")
     verification = verify(served, info, pictures, raw_outputs)
     progress(f"installing {name} in {repository}")
@@ -94,7 +94,7 @@ def default_name(source: Path) -> str:
         InvalidOptionError: even so it is no model name.
     """
     name = re.sub(r"[^A-Za-z0-9_.]+", "_", source.stem).strip("_.")[:90]
-    if not name[:1].isalpha() or name.startswith(LETTERBOX_PREFIX):
+    if not name[:1].isalpha() or name.startswith(PREPROCESSING_PREFIXES):
         name = f"model_{name}".rstrip("_")
     return check_model_name(name.removesuffix(NETWORK_SUFFIX))
 
@@ -103,11 +103,11 @@ def _describe(raw: RawNetwork, options: ExportOptions) -> DetectorInfo:
     own = {package: version(package) for package in ("sightline", "onnx", "onnxscript")}
     return DetectorInfo(
         class_names=raw.class_names,
-        image_size=raw.image_size,
+        preprocessing=raw.preprocessing,
         stride=raw.stride,
         precision=options.precision,
         head=raw.head.name,
-        score_floor=SCORE_FLOOR,
+        score_floor=raw.score_floor,
         iou_threshold=options.iou_threshold,
         max_detections=options.max_detections,
         source=raw.source.name,
@@ -116,9 +116,10 @@ def _describe(raw: RawNetwork, options: ExportOptions) -> DetectorInfo:
     )
 
 
-def _settings(info: DetectorInfo, options: ExportOptions, *, candidate_count: int) -> GraphSettings:
+def _settings(raw: RawNetwork, info: DetectorInfo, options: ExportOptions, *, candidate_count: int) -> GraphSettings:
     return GraphSettings(
-        image_size=info.image_size,
+        preprocessing=info.preprocessing,
+        pixels=raw.pixels,
         class_count=len(info.class_names),
         candidate_count=candidate_count,
         max_detections=info.max_detections,

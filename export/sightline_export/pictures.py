@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sightline.boxes import letterbox
+from sightline.boxes import letterbox, resized_shape
 from sightline.contract import PAD_VALUE
+from sightline.preprocessing import Preprocessing
 
 Picture = npt.NDArray[np.uint8]
 """uint8 (height, width, 3), RGB."""
@@ -55,11 +56,31 @@ def warmup_shape() -> bytes:
     return np.array([*_WARMUP_SIZE_HW, 3], dtype="<i8").tobytes()
 
 
+def preprocess(picture: Picture, preprocessing: Preprocessing) -> Picture:
+    """The picture as the preprocessing model brings it to size; uint8 (H, W, 3)."""
+    if preprocessing.kind == "letterbox":
+        return fit(picture, preprocessing.sides[0])
+    return _resize(picture, _size_without_borders(picture, preprocessing))
+
+
 def fit(picture: Picture, image_size: int) -> Picture:
     """The picture, letterboxed into a square of `image_size` pixels, as `letterbox_*` does it."""
     place = letterbox(image_size_hw=(picture.shape[0], picture.shape[1]), input_size=image_size)
     height, width = place.resized_hw
-    resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+    resized = _resize(picture, place.resized_hw)
     fitted = np.full((image_size, image_size, 3), PAD_VALUE, dtype=np.uint8)
     fitted[place.top : place.top + height, place.left : place.left + width] = resized
     return fitted
+
+
+def _size_without_borders(picture: Picture, preprocessing: Preprocessing) -> tuple[int, int]:
+    if preprocessing.kind == "stretch":
+        return preprocessing.picture_hw
+    shorter, longest = preprocessing.sides
+    return resized_shape(image_size_hw=(picture.shape[0], picture.shape[1]), shorter=shorter, longest=longest)
+
+
+def _resize(picture: Picture, size_hw: tuple[int, int]) -> Picture:
+    """Bilinear, without antialiasing."""
+    resized: Picture = cv2.resize(picture, size_hw[::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+    return resized

@@ -1,4 +1,4 @@
-"""The largest picture that is decoded, which the detectors of one input size share."""
+"""The largest picture that is decoded, which the detectors of one preprocessing share."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class LimitChange:
     """A limit that an export changed, for other detectors as well.
 
     Attributes:
-        letterbox: the shared model.
+        model: the shared preprocessing model.
         before: largest width x height that it decoded.
         now: largest width x height that it decodes.
         others: the other detectors that use it.
     """
 
-    letterbox: str
+    model: str
     before: int
     now: int
     others: tuple[str, ...]
@@ -32,16 +32,16 @@ class LimitChange:
     def __str__(self) -> str:
         """In one line."""
         also = f"; this holds for {', '.join(self.others)} too" if self.others else ""
-        return f"{self.letterbox} decodes pictures of up to {self.now} pixels now, {self.before} before{also}"
+        return f"{self.model} decodes pictures of up to {self.now} pixels now, {self.before} before{also}"
 
 
-def standing_limit(repository: Path, letterbox: str) -> int | None:
-    """Largest width x height that the letterbox in the repository decodes; None where there is no such letterbox.
+def standing_limit(repository: Path, preprocessing: str) -> int | None:
+    """Largest width x height that the preprocessing model in the repository decodes; None where there is no such model.
 
     Raises:
         ExportError: what it states is no number of pixels.
     """
-    file = repository / letterbox / CONFIG_FILE
+    file = repository / preprocessing / CONFIG_FILE
     if not file.exists():
         return None
     parameter = parse(file.read_text()).parameters.get(contract.MAX_PIXELS_PARAMETER)
@@ -54,9 +54,11 @@ def standing_limit(repository: Path, letterbox: str) -> int | None:
     return int(text)
 
 
-def detectors_behind(repository: Path, letterbox: str) -> tuple[str, ...]:
-    """Names of the models of the repository that pass their pictures through the letterbox, sorted."""
-    return tuple(sorted(file.parent.name for file in repository.glob(f"*/{CONFIG_FILE}") if letterbox in _steps(file)))
+def detectors_behind(repository: Path, preprocessing: str) -> tuple[str, ...]:
+    """Names of the models of the repository that pass their pictures through it, sorted."""
+    return tuple(
+        sorted(file.parent.name for file in repository.glob(f"*/{CONFIG_FILE}") if preprocessing in _steps(file))
+    )
 
 
 def _steps(file: Path) -> set[str]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sightline.boxes import letterbox, non_maximum_suppression
+from sightline.boxes import FloatArray, clip_boxes, letterbox, non_maximum_suppression
 from sightline.detector_info import DetectorInfo
+from sightline.preprocessing import Preprocessing
 
 from .heads import HEADS, Candidates, Head
 
@@ -46,9 +47,19 @@ def detect(
     keep = np.flatnonzero(sound & (candidates.scores >= np.float32(threshold)))
     boxes, scores, classes = candidates.boxes_xyxy[keep], candidates.scores[keep], candidates.class_ids[keep]
     best = _best(Candidates(boxes, scores, classes), head, info)
-    place = letterbox(image_size_hw=image_size_hw, input_size=info.image_size)
-    original = place.to_original(boxes[best], image_size_hw=image_size_hw)
+    original = _to_original(boxes[best], info.preprocessing, image_size_hw)
     return Found(original.astype(np.float32), np.minimum(scores[best], 1), classes[best])
+
+
+def _to_original(
+    boxes_xyxy: npt.NDArray[np.float32], preprocessing: Preprocessing, image_size_hw: tuple[int, int]
+) -> FloatArray:
+    """Boxes in input pixels behind a letterbox, else in parts of the picture, as pixels of the original image."""
+    if preprocessing.kind == "letterbox":
+        place = letterbox(image_size_hw=image_size_hw, input_size=preprocessing.sides[0])
+        return place.to_original(boxes_xyxy, image_size_hw=image_size_hw)
+    height, width = image_size_hw
+    return clip_boxes(boxes_xyxy * np.array([width, height, width, height], np.float32), image_size_hw=image_size_hw)
 
 
 def _best(candidates: Candidates, head: Head, info: DetectorInfo) -> npt.NDArray[np.int64]:

@@ -10,20 +10,21 @@ from google.protobuf import text_format
 from sightline import contract
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ExportError
+from sightline.preprocessing import Preprocessing
 
 from .config import (
     CONFIG_FILE,
     WARMUP_JPEG,
     WARMUP_SHAPE,
     ensemble_config,
-    letterbox_config,
     network_config,
     parse,
+    preprocessing_config,
     render,
 )
-from .letterbox import render_dali
 from .pictures import warmup_jpeg, warmup_shape
 from .pixel_limit import LimitChange, detectors_behind, standing_limit
+from .preprocessing import render_dali
 from .transaction import FolderTransaction, size_on_disk
 
 _PLACEHOLDER = ".gitkeep"
@@ -37,58 +38,58 @@ class InstalledDetector:
     Attributes:
         ensemble: folder of the model that clients ask for.
         network: folder of its network.
-        letterbox: folder of its preprocessing.
-        letterbox_written: False where a letterbox of the same content stood there already.
-        limit_change: what became of the letterbox's limit on pixels; None where it stayed, or is the first.
+        preprocessing: folder of its preprocessing.
+        preprocessing_written: False where one of the same content stood there already.
+        limit_change: what became of the preprocessing's limit on pixels; None where it stayed, or is the first.
     """
 
     ensemble: Path
     network: Path
-    letterbox: Path
-    letterbox_written: bool
+    preprocessing: Path
+    preprocessing_written: bool
     limit_change: LimitChange | None
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all files of the three."""
-        return size_on_disk((self.ensemble, self.network, self.letterbox))
+        return size_on_disk((self.ensemble, self.network, self.preprocessing))
 
 
 def install_detector(
     repository: Path, name: str, model: bytes, info: DetectorInfo, *, max_pixels: int | None = None
 ) -> InstalledDetector:
-    """Write `letterbox_SIZE`, `NAME_net` and `NAME`; whatever goes wrong, what stood there stays as it was.
+    """Write the preprocessing, `NAME_net` and `NAME`; whatever goes wrong, what stood there stays as it was.
 
-    A letterbox of other content is replaced, also for the other detectors of that input size.
+    A preprocessing model of other content is replaced, also for the other detectors that use it.
 
     Args:
         repository: folder of models; made if it is missing.
         name: the detector's name.
         model: its ONNX graph.
         info: what it tells about itself.
-        max_pixels: largest width x height that its letterbox decodes, also for those other detectors; None keeps the
-            limit that stands there, else `contract.DEFAULT_MAX_PIXELS`.
+        max_pixels: largest width x height that its preprocessing decodes, also for those other detectors; None keeps
+            the limit that stands there, else `contract.DEFAULT_MAX_PIXELS`.
 
     Raises:
         InvalidOptionError: the name is not allowed.
         ExportError: something else stands at that name, or the folder cannot be written.
     """
     contract.check_model_name(name)
-    letterbox = contract.letterbox_name(info.image_size)
+    preprocessing = info.preprocessing.model_name
     network = contract.network_name(name)
     try:
         repository.mkdir(parents=True, exist_ok=True)
-        for part in (name, network, letterbox):
+        for part in (name, network, preprocessing):
             _check_ours(repository / part)
-        before = standing_limit(repository, letterbox)
+        before = standing_limit(repository, preprocessing)
         now = max_pixels or before or contract.DEFAULT_MAX_PIXELS
-        others = tuple(other for other in detectors_behind(repository, letterbox) if other != name)
-        files = _letterbox_files(info.image_size, now)
-        fresh = not _holds(repository / letterbox, files)
+        others = tuple(other for other in detectors_behind(repository, preprocessing) if other != name)
+        files = _preprocessing_files(info.preprocessing, now)
+        fresh = not _holds(repository / preprocessing, files)
         with FolderTransaction(repository) as transaction:
             # What others depend on goes first.
             if fresh:
-                _write(transaction.new(letterbox), files)
+                _write(transaction.new(preprocessing), files)
             _write(transaction.new(network), _network_files(name, info, model))
             _write(transaction.new(name), _ensemble_files(name, info))
     except OSError as error:
@@ -98,16 +99,16 @@ def install_detector(
         ) from error
     change = None
     if before is not None and now != before:
-        change = LimitChange(letterbox=letterbox, before=before, now=now, others=others)
-    return InstalledDetector(repository / name, repository / network, repository / letterbox, fresh, change)
+        change = LimitChange(model=preprocessing, before=before, now=now, others=others)
+    return InstalledDetector(repository / name, repository / network, repository / preprocessing, fresh, change)
 
 
-def _letterbox_files(image_size: int, max_pixels: int) -> dict[str, bytes]:
+def _preprocessing_files(preprocessing: Preprocessing, max_pixels: int) -> dict[str, bytes]:
     jpeg = warmup_jpeg()
-    config = letterbox_config(image_size=image_size, max_pixels=max_pixels, warmup_jpeg_bytes=len(jpeg))
+    config = preprocessing_config(preprocessing, max_pixels=max_pixels, warmup_jpeg_bytes=len(jpeg))
     return {
         CONFIG_FILE: render(config).encode(),
-        f"{contract.MODEL_VERSION}/{contract.DALI_FILE}": render_dali(image_size).encode(),
+        f"{contract.MODEL_VERSION}/{contract.DALI_FILE}": render_dali(preprocessing).encode(),
         f"{contract.WARMUP_FOLDER}/{WARMUP_JPEG}": jpeg,
     }
 

@@ -16,12 +16,11 @@ from sightline.contract import (
     PADDING_CLASS,
     SCORE_FLOOR,
     detection_outputs,
-    network_inputs,
 )
 from sightline.detector_info import DetectorInfo
 from sightline.errors import VerificationError
 
-from .pictures import Picture, fit
+from .pictures import Picture, preprocess
 from .raw import RawNetwork
 from .reference import Found, detect
 from .session import Session
@@ -59,8 +58,7 @@ def probe(raw: RawNetwork, pictures: Sequence[Picture]) -> list[npt.NDArray[np.f
     session = Session(raw.model)
     outputs = []
     for picture in pictures:
-        fitted = fit(picture, raw.image_size)
-        output = session.run([fitted.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)])[0]
+        output = session.run([raw.pixels.apply(preprocess(picture, raw.preprocessing))[None]])[0]
         outputs.append(np.asarray(output[0], dtype=np.float32))
     check_raw_values(outputs, raw)
     return outputs
@@ -85,14 +83,18 @@ def verify(
     """
     session = Session(served)
     thresholds = [_THRESHOLDS[i % len(_THRESHOLDS)] for i in range(len(pictures))]
-    together = _run(session, info, pictures, thresholds)
-    alone = _run(session, info, pictures[:1], thresholds[:1])
     counts = []
-    for name, outputs in (("a batch", together), ("one picture", alone)):
-        for i, came in enumerate(outputs):
+    for batch in _batches(len(pictures), together=info.preprocessing.max_batch_size > 1):
+        outputs = _run(session, info, [pictures[i] for i in batch], [thresholds[i] for i in batch])
+        for i, came in zip(batch, outputs, strict=True):
             wanted = _reference(raw_outputs[i], info, pictures[i], thresholds[i])
-            counts.append((len(wanted.scores), _matched(came, wanted, where=f"picture {i} of {name}")))
+            counts.append((len(wanted.scores), _matched(came, wanted, where=f"picture {i} of {len(batch)}")))
     return Verification(len(pictures), sum(count for count, _ in counts), sum(matched for _, matched in counts))
+
+
+def _batches(count: int, *, together: bool) -> list[list[int]]:
+    """All pictures at once and the first alone; each alone where pictures of different sizes make no batch."""
+    return [list(range(count)), [0]] if together else [[index] for index in range(count)]
 
 
 def check_raw_values(outputs: Sequence[npt.NDArray[np.float32]], raw: RawNetwork) -> None:
@@ -117,7 +119,7 @@ def check_raw_values(outputs: Sequence[npt.NDArray[np.float32]], raw: RawNetwork
     if lowest < -1e-3 or highest > 1 + 1e-3:
         raise VerificationError(
             f"scores lie from {lowest:.3g} to {highest:.3g}, not from 0 to 1: this output holds logits, or has another "
-            f"layout than {head.name} ({head.layout}); export it with its sigmoid, or choose with --head"
+            f"layout than {head.name} ({head.layout}); export it with its sigmoid, or choose with --family"
         )
     found = scores > SCORE_FLOOR
     if found.any():
@@ -147,11 +149,11 @@ def _reference(raw: npt.NDArray[np.float32], info: DetectorInfo, picture: Pictur
 def _run(session: Session, info: DetectorInfo, pictures: Sequence[Picture], thresholds: Sequence[float]) -> list[Found]:
     """What the served graph finds in each picture; its outputs are checked for shape and sanity."""
     values = (
-        np.stack([fit(picture, info.image_size) for picture in pictures]),
+        np.stack([preprocess(picture, info.preprocessing) for picture in pictures]),
         np.array([picture.shape for picture in pictures], dtype=np.int64),
         np.array(thresholds, dtype=np.float32)[:, None],
     )
-    names = (spec.name for spec in network_inputs(info.image_size))
+    names = (spec.name for spec in info.preprocessing.network_inputs)
     inputs: dict[str, npt.NDArray[Any]] = dict(zip(names, values, strict=True))
     outputs = session.run_named(inputs)
     for spec in detection_outputs(info.max_detections):

@@ -1,4 +1,4 @@
-"""From the bytes of image files to letterboxed pictures, where a bad image costs the others nothing."""
+"""From the bytes of image files to pictures of the network's size, where a bad image costs the others nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sightline.headers import ImageHeader, check_image
 from sightline_server.pipeline import PIPELINE_ERRORS, Pictures, Pipeline
 
 
-class Letterboxed(NamedTuple):
+class Preprocessed(NamedTuple):
     """A batch: one row per image, zeros in the rows of those that `errors` (index to error) names.
 
     The arrays stay valid until the next call; shapes as in `Pictures`.
@@ -24,36 +24,36 @@ class Letterboxed(NamedTuple):
     errors: dict[int, ImageError]
 
 
-class Letterboxer:
-    """Runs a letterbox pipeline so that every image gets its picture or its own error.
+class Preprocessor:
+    """Runs a preprocessing pipeline so that every image gets its picture or its own error.
 
     Args:
         pipeline: the model's pipeline.
-        image_size: side of its pictures, in pixels.
+        picture_hw: height and width of its pictures in pixels, -1 where they vary; then it takes one image at a time.
         max_pixels: largest width x height that is decoded; also the most pixels that are decoded at the same time.
     """
 
-    def __init__(self, pipeline: Pipeline, *, image_size: int, max_pixels: int) -> None:
+    def __init__(self, pipeline: Pipeline, *, picture_hw: tuple[int, int], max_pixels: int) -> None:
         self._pipeline = pipeline
-        self._image_size = image_size
+        self._blank_hw = tuple(max(1, side) for side in picture_hw)
         self._max_pixels = max_pixels
 
-    def run(self, files: Sequence[bytes]) -> Letterboxed:
+    def run(self, files: Sequence[bytes]) -> Preprocessed:
         """Pictures and errors of `files`, of which there are at most as many as the pipeline takes at once."""
         headers, errors = self._check(files)
         chunks = list(_chunks(headers, self._max_pixels))
         if len(chunks) == 1 and not errors:
             pictures = self._try(files)
             if pictures is not None:
-                return Letterboxed(*pictures, errors)
+                return Preprocessed(*pictures, errors)
             chunks = [[index] for index in headers] if len(headers) > 1 else []
             errors = {} if chunks else {0: _undecodable(headers[0])}
-        images = np.zeros((len(files), self._image_size, self._image_size, 3), np.uint8)
+        images = np.zeros((len(files), *self._blank_hw, 3), np.uint8)
         shapes = np.zeros((len(files), 3), np.int64)
         for chunk in chunks:
             for index, picture, shape in self._pictures(files, headers, chunk, errors):
                 images[index], shapes[index] = picture, shape
-        return Letterboxed(images, shapes, errors)
+        return Preprocessed(images, shapes, errors)
 
     def _check(self, files: Sequence[bytes]) -> tuple[dict[int, ImageHeader], dict[int, ImageError]]:
         headers: dict[int, ImageHeader] = {}

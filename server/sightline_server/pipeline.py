@@ -1,4 +1,4 @@
-"""The DALI pipeline of a letterbox model, run from Python on the CPU."""
+"""The DALI pipeline of a preprocessing model, run from Python on the CPU."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from sightline.errors import LaunchError, MissingDependencyError
 
-OPENCV_PIPELINE = "letterbox_with_opencv"
-"""Name of the pipeline that a letterbox's `dali.py` offers for hosts with OpenCV; it need not."""
+OPENCV_PIPELINE = "preprocess_with_opencv"
+"""Name of the pipeline that a preprocessing model's `dali.py` offers for hosts with OpenCV; it need not."""
 
 # DALI turns its C++ exceptions into these.
 PIPELINE_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, MemoryError)
 
 
-_MODULE_NAME = "sightline_letterbox_model"
+_MODULE_NAME = "sightline_preprocessing_model"
 
 
 class _UncachedLoader(SourceLoader):
@@ -42,7 +42,7 @@ class _UncachedLoader(SourceLoader):
 
 
 class Pictures(NamedTuple):
-    """Letterboxed images: `images` uint8 [N, S, S, 3] RGB, `original_shapes` int64 [N, 3] height, width, channels."""
+    """Images of the network's size: `images` uint8 [N, H, W, 3] RGB, `original_shapes` int64 [N, 3] height, width, 3."""
 
     images: npt.NDArray[np.uint8]
     original_shapes: npt.NDArray[np.int64]
@@ -72,7 +72,7 @@ class Pipeline:
         self._built()
 
     def run(self, files: Sequence[bytes]) -> Pictures:
-        """Decode and letterbox image files, none of them empty; the arrays stay valid until the next run.
+        """Decode image files, none of them empty, and bring them to size; the arrays stay valid until the next run.
 
         Raises:
             RuntimeError, ValueError, IndexError, TypeError, MemoryError: DALI failed, on whichever image.

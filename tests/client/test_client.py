@@ -27,10 +27,13 @@ from sightline.errors import (
     ServerUnavailableError,
     UnreadableImageError,
 )
+from sightline.preprocessing import Preprocessing
 from sightline_bench.noop import NoopOptions, write_noop_detector
 from sightline_server.launcher import EmbeddedServer
 
-INFO = DetectorInfo(class_names=("cat", "dog"), image_size=320, max_detections=7, source="pets.pt")
+INFO = DetectorInfo(
+    class_names=("cat", "dog"), preprocessing=Preprocessing.letterbox(320), max_detections=7, source="pets.pt"
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

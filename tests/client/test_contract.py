@@ -3,6 +3,7 @@ import pytest
 from sightline import contract
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ContractMismatchError, InvalidOptionError
+from sightline.preprocessing import Preprocessing
 
 
 @pytest.mark.parametrize("name", ["yolov8n", "YOLO11.x", "a_b"])
@@ -11,7 +12,7 @@ def test_names_that_every_backend_takes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "yolo-v8", "my model", "8yolo", "a/b", "../a", "ü", "x_net", "letterbox_640", "a" * 101]
+    "name", ["", "yolo-v8", "my model", "8yolo", "a/b", "../a", "ü", "x_net", "letterbox_640", "resize_tall", "a" * 101]
 )
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(InvalidOptionError, match="--name"):
@@ -24,15 +25,10 @@ def test_other_sizes_are_refused(size: int) -> None:
         contract.check_image_size(size)
 
 
-@pytest.mark.parametrize(("size", "batch"), [(320, 16), (640, 16), (1280, 4), (1920, 1)])
-def test_large_inputs_come_in_small_batches(size: int, batch: int) -> None:
-    assert contract.max_batch_size(size) == batch
-
-
 def test_detector_info_survives_the_parameters() -> None:
     info = DetectorInfo(
         class_names=('quo"te', "new\nline", "größe"),
-        image_size=1280,
+        preprocessing=Preprocessing.resize(shorter=800, longest=1333),
         stride=64,
         precision="bf16",
         head="raw",

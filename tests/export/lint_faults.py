@@ -419,7 +419,7 @@ FAULTS = [
     Fault(
         "dali-outputs", "error", f"{LETTERBOX}/1/dali.py:", in_dali("return images, original_shape", "return (images,)")
     ),
-    Fault("dali-size", "error", f"{LETTERBOX}/1/dali.py:", in_dali("IMAGE_SIZE = 640", "IMAGE_SIZE = 320")),
+    Fault("dali-size", "error", f"{LETTERBOX}/1/dali.py:", in_dali("SIDES = (640,)", "SIDES = (320,)")),
     Fault("dali-import", "error", f"{LETTERBOX}/1/dali.py:", in_dali("import os\n", "import os\nimport sightline\n")),
     Fault(
         "dali-serialisable",

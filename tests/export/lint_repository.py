@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sightline import contract
 from sightline.contract import TensorSpec
 from sightline.detector_info import DetectorInfo
+from sightline.preprocessing import Preprocessing
 from sightline_export import config
 from sightline_export.repository import install_detector
 
@@ -36,7 +37,9 @@ def write_good_repository(folder: Path, *, detector: str = DETECTOR, info: Detec
 
 def write_letterbox(folder: Path, image_size: int) -> None:
     """A letterbox that no detector uses."""
-    write_good_repository(folder, detector="passing", info=replace(INFO, image_size=image_size))
+    write_good_repository(
+        folder, detector="passing", info=replace(INFO, preprocessing=Preprocessing.letterbox(image_size))
+    )
     shutil.rmtree(folder / "passing")
     shutil.rmtree(folder / contract.network_name("passing"))
 
@@ -63,7 +66,7 @@ def network_graph(info: DetectorInfo = INFO, *, opset: int = 18, ir_version: int
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [_value(spec) for spec in contract.network_inputs(info.image_size)],
+        [_value(spec) for spec in info.preprocessing.network_inputs],
         [_value(spec) for spec in contract.detection_outputs(slots)],
         constants,
     )

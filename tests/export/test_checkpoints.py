@@ -42,7 +42,7 @@ def test_every_family(architecture: str, nms: NmsKind, head: str, tmp_path: Path
     options = ExportOptions(image_size=QUICK, nms=nms)
     report = export(Path(f"{architecture}.yaml"), repository=tmp_path, options=options)
     assert report.name == architecture.replace("-", "_")
-    assert (report.info.head, report.info.stride, report.info.image_size) == (head, 32, QUICK)
+    assert (report.info.head, report.info.stride, report.info.preprocessing.image_size) == (head, 32, QUICK)
     assert len(report.info.class_names) == 80
     assert set(report.info.versions) >= {"onnx", "sightline", "torch", "ultralytics"}
     assert report.verification.matched >= 0.99 * report.verification.reference_detections > 20
@@ -68,7 +68,7 @@ def test_a_custom_model_of_one_class(custom: Path, tmp_path: Path) -> None:
     assert report.name == "my_best_model_2"
     config = parse((tmp_path / report.name / "config.pbtxt").read_text())
     assert config.parameters["sightline.class_names"].string_value == '["Bob\'s \\"näme\\", 1"]'
-    assert report.info.image_size == 352
+    assert report.info.preprocessing.image_size == 352
     assert report.info.source == custom.name
     assert len(report.info.source_sha256) == 64
 

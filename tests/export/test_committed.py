@@ -9,9 +9,10 @@ from tests.conftest import CHECKOUT
 
 from sightline import contract
 from sightline.detector_info import DetectorInfo
+from sightline.preprocessing import Preprocessing
 from sightline_export import config
-from sightline_export.letterbox import render_dali
 from sightline_export.pictures import warmup_shape
+from sightline_export.preprocessing import render_dali
 
 REPOSITORY = CHECKOUT / "model_repository"
 DETECTORS = ("demo",)
@@ -29,10 +30,11 @@ def test_nothing_else_stands_there() -> None:
 
 
 def test_the_letterbox() -> None:
-    folder = REPOSITORY / contract.letterbox_name(640)
-    assert (folder / "1" / contract.DALI_FILE).read_text() == render_dali(640)
-    rendered = config.letterbox_config(
-        image_size=640,
+    letterbox = Preprocessing.letterbox()
+    folder = REPOSITORY / letterbox.model_name
+    assert (folder / "1" / contract.DALI_FILE).read_text() == render_dali(letterbox)
+    rendered = config.preprocessing_config(
+        letterbox,
         max_pixels=int(parameters_of(folder)[contract.MAX_PIXELS_PARAMETER]),
         warmup_jpeg_bytes=(folder / contract.WARMUP_FOLDER / config.WARMUP_JPEG).stat().st_size,
     )

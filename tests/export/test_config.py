@@ -7,11 +7,12 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from sightline import contract
 from sightline.detector_info import DetectorInfo
+from sightline.preprocessing import Preprocessing
 from sightline_export import config
 
 INFO = DetectorInfo(
     class_names=('a "quoted" name', "näme", "person"),
-    image_size=960,
+    preprocessing=Preprocessing.letterbox(960),
     precision="bf16",
     head="anchors_last",
     max_detections=77,
@@ -19,7 +20,7 @@ INFO = DetectorInfo(
     source_sha256="00ff",
     versions={"torch": "2.0"},
 )
-LETTERBOX = config.letterbox_config(image_size=960, max_pixels=1234, warmup_jpeg_bytes=99)
+LETTERBOX = config.preprocessing_config(Preprocessing.letterbox(960), max_pixels=1234, warmup_jpeg_bytes=99)
 NETWORK = config.network_config(detector="traffic", info=INFO)
 ENSEMBLE = config.ensemble_config(detector="traffic", info=INFO)
 ALL = [LETTERBOX, NETWORK, ENSEMBLE]
@@ -37,7 +38,7 @@ def test_round_trip(model: pb.ModelConfig) -> None:
 
 @pytest.mark.parametrize("model", ALL, ids=name_of)
 def test_serves_batches_and_names_no_device(model: pb.ModelConfig) -> None:
-    assert model.max_batch_size == contract.max_batch_size(960) > 1
+    assert model.max_batch_size == INFO.preprocessing.max_batch_size > 1
     assert "kind" not in config.render(model)
 
 
@@ -73,8 +74,8 @@ def test_the_warm_up_picture_is_a_file() -> None:
 
 def test_tensors_are_those_of_the_contract() -> None:
     expected = {
-        "letterbox_960": (contract.letterbox_inputs(), contract.letterbox_outputs(960)),
-        "traffic_net": (contract.network_inputs(960), contract.detection_outputs(77)),
+        "letterbox_960": (INFO.preprocessing.inputs, INFO.preprocessing.outputs),
+        "traffic_net": (INFO.preprocessing.network_inputs, contract.detection_outputs(77)),
         "traffic": (contract.ensemble_inputs(), contract.detection_outputs(77)),
     }
     for model in ALL:
@@ -85,8 +86,8 @@ def test_tensors_are_those_of_the_contract() -> None:
 
 def test_the_ensemble_maps_every_tensor() -> None:
     letterbox, network = ENSEMBLE.ensemble_scheduling.step
-    assert set(letterbox.output_map) == {s.name for s in contract.letterbox_outputs(960)}
-    assert set(network.input_map) == {s.name for s in contract.network_inputs(960)}
+    assert set(letterbox.output_map) == {s.name for s in INFO.preprocessing.outputs}
+    assert set(network.input_map) == {s.name for s in INFO.preprocessing.network_inputs}
     available = {t.name for t in ENSEMBLE.input} | set(letterbox.output_map.values())
     assert set(network.input_map.values()) <= available
     assert set(network.output_map.values()) == {t.name for t in ENSEMBLE.output}

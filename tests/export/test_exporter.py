@@ -14,12 +14,14 @@ from tests.export.tiny import read_rgb
 from sightline.boxes import pairwise_iou
 from sightline.cli import cli
 from sightline.contract import SCORE_FLOOR
+from sightline.preprocessing import Preprocessing
 from sightline_export.exporter import ExportReport
 from sightline_export.graph import GraphSettings
 from sightline_export.graph.compose import postprocess
 from sightline_export.heads import ANCHORS_LAST
 from sightline_export.options import ExportOptions, NmsKind
 from sightline_export.pictures import Picture, fit
+from sightline_export.pixels import ZERO_TO_ONE
 from sightline_export.reference import Found, detect
 from sightline_export.session import Session
 from sightline_export.sources import load
@@ -68,7 +70,8 @@ def test_both_suppressions_are_greedy(
     yolov8n: ExportReport,
 ) -> None:
     settings = GraphSettings(
-        image_size=640,
+        preprocessing=Preprocessing.letterbox(),
+        pixels=ZERO_TO_ONE,
         class_count=80,
         candidate_count=8400,
         max_detections=300,

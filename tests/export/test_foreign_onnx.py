@@ -13,12 +13,12 @@ import pytest
 from onnx import TensorProto
 from tests.export.tiny import TINY_SIZE, prediction, read_rgb, tiny_model
 
-from sightline.contract import max_batch_size
 from sightline.errors import CheckpointError, InvalidOptionError, SightlineError, UnknownHeadError, VerificationError
+from sightline.preprocessing import Preprocessing
 from sightline_export.config import parse
 from sightline_export.exporter import ExportReport, export
 from sightline_export.options import ExportOptions
-from sightline_export.pictures import fit
+from sightline_export.pictures import fit, preprocess
 from sightline_export.session import Session
 from sightline_export.sources import load
 from sightline_export.verify import check_raw_values
@@ -43,7 +43,7 @@ def bus_inputs(shared_data: Path, report: ExportReport) -> dict[str, Any]:
     files = [shared_data / "images" / name for name in ("bus.jpg", "zidane.jpg", "bus.jpg")]
     pictures = [read_rgb(file) for file in files]
     return {
-        "images": np.stack([fit(picture, report.info.image_size) for picture in pictures]),
+        "images": np.stack([preprocess(picture, report.info.preprocessing) for picture in pictures]),
         "original_shape": np.array([picture.shape for picture in pictures]),
         "score_threshold": np.full((3, 1), 0.25, dtype=np.float32),
     }
@@ -79,7 +79,7 @@ def test_batches_run_in_openvino(quantised: ExportReport, shared_data: Path) -> 
 
 def test_a_fixed_batch_is_served_in_batches(quantised: ExportReport) -> None:
     config = parse((quantised.installed.network / "config.pbtxt").read_text())
-    assert config.max_batch_size == max_batch_size(640)
+    assert config.max_batch_size == Preprocessing.letterbox(640).max_batch_size
     (scan,) = [node for node in onnx.load(model_path(quantised)).graph.node if node.op_type == "Scan"]
     body = scan.attribute[0].g if scan.attribute[0].type == onnx.AttributeProto.GRAPH else scan.attribute[1].g
     assert body.input[0].type.tensor_type.shape.dim[0].dim_value == 3
@@ -127,7 +127,7 @@ def test_each_layout_is_exported(
     report = export(source, repository=tmp_path / "repository")
     assert report.info.head == head
     assert report.info.class_names == ("a", "it's", "c")
-    assert report.info.image_size == TINY_SIZE
+    assert report.info.preprocessing.image_size == TINY_SIZE
     assert report.verification.matched == report.verification.reference_detections > 20
 
 
@@ -145,11 +145,11 @@ def test_half_precision_is_widened(save: Save, tmp_path: Path) -> None:
 
 def test_free_sizes_are_fixed(save: Save) -> None:
     source = save(tiny_model(V8, picture_dims=(3, "H", "W")))
-    assert load(source, ExportOptions()).image_size == 640
-    assert load(source, ExportOptions(image_size=352)).image_size == 352
+    assert load(source, ExportOptions()).preprocessing.image_size == 640
+    assert load(source, ExportOptions(image_size=352)).preprocessing.image_size == 352
     from_metadata = save(tiny_model(V8, picture_dims=(3, "H", "W"), metadata={"imgsz": "[416, 416]", "stride": "16"}))
     raw = load(from_metadata, ExportOptions())
-    assert (raw.image_size, raw.stride) == (416, 16)
+    assert (raw.preprocessing.image_size, raw.stride) == (416, 16)
     assert [dim.dim_value for dim in raw.model.graph.input[0].type.tensor_type.shape.dim[1:]] == [3, 416, 416]
 
 

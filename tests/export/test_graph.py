@@ -16,12 +16,14 @@ from tests.export.tiny import TINY_SIZE, prediction
 from sightline.boxes import letterbox
 from sightline.contract import SCORE_FLOOR
 from sightline.detector_info import DetectorInfo
+from sightline.preprocessing import Preprocessing
 from sightline_export.graph import GraphSettings
 from sightline_export.graph.compose import postprocess
 from sightline_export.graph.settings import STATIC_ROUNDS
 from sightline_export.graph.static import data_dependent_nodes
 from sightline_export.heads import HEADS
 from sightline_export.options import NmsKind
+from sightline_export.pixels import ZERO_TO_ONE
 from sightline_export.reference import Found, detect
 from sightline_export.session import Session
 
@@ -35,7 +37,7 @@ def info(head: str, *, max_detections: int = 20, iou_threshold: float = 0.5) -> 
     names = tuple(f"class_{i}" for i in range(CLASSES))
     return DetectorInfo(
         class_names=names,
-        image_size=TINY_SIZE,
+        preprocessing=Preprocessing.letterbox(TINY_SIZE),
         head=head,
         max_detections=max_detections,
         iou_threshold=iou_threshold,
@@ -47,7 +49,8 @@ def graph(head: str, nms: NmsKind, candidates: int, max_detections: int, iou_thr
     return postprocess(
         HEADS[head],
         GraphSettings(
-            image_size=TINY_SIZE,
+            preprocessing=Preprocessing.letterbox(TINY_SIZE),
+            pixels=ZERO_TO_ONE,
             class_count=CLASSES,
             candidate_count=candidates,
             max_detections=max_detections,
@@ -294,7 +297,8 @@ def test_the_operator_form_is_told_apart() -> None:
 def test_classes_are_told_apart_exactly(apart: float, kept: int) -> None:
     """IoU just above and just below 0.7, in the last of 1,000 classes, whose boxes are moved farthest."""
     size = GraphSettings(
-        image_size=TINY_SIZE,
+        preprocessing=Preprocessing.letterbox(TINY_SIZE),
+        pixels=ZERO_TO_ONE,
         class_count=1000,
         candidate_count=2,
         max_detections=5,

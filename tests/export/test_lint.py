@@ -33,6 +33,7 @@ from tests.export.lint_repository import (
 from tritonclient.grpc import model_config_pb2 as pb
 
 from sightline.errors import InvalidOptionError
+from sightline.preprocessing import Preprocessing
 from sightline_export.lint import Finding, lint
 from sightline_export.lint.runner import EMPTY_REPOSITORY, RULES
 
@@ -52,7 +53,9 @@ def test_a_good_repository_has_no_findings(repository: Path) -> None:
 
 
 def test_two_detectors_of_different_size_have_no_findings(repository: Path) -> None:
-    write_good_repository(repository, detector="small", info=replace(INFO, image_size=320, max_detections=100))
+    write_good_repository(
+        repository, detector="small", info=replace(INFO, preprocessing=Preprocessing.letterbox(320), max_detections=100)
+    )
     assert lint(repository) == []
 
 

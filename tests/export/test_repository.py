@@ -14,13 +14,14 @@ from tests.export.tiny import TINY_SIZE, prediction, tiny_model
 from sightline.contract import DEFAULT_MAX_PIXELS, MAX_PIXELS_PARAMETER, ONNX_FILE
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ExportError, InvalidOptionError
+from sightline.preprocessing import Preprocessing
 from sightline_export import config
 from sightline_export.exporter import default_name, export
 from sightline_export.pixel_limit import LimitChange
 from sightline_export.repository import install_detector
 from sightline_export.transaction import FolderTransaction
 
-INFO = DetectorInfo(class_names=("a", "b"), image_size=TINY_SIZE)
+INFO = DetectorInfo(class_names=("a", "b"), preprocessing=Preprocessing.letterbox(TINY_SIZE))
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -34,7 +35,7 @@ def model_of(repository: Path, name: str) -> bytes:
 def test_three_models_with_all_their_files(tmp_path: Path) -> None:
     repository = tmp_path / "a" / "repository"
     installed = install_detector(repository, "traffic", b"graph", INFO)
-    assert installed.letterbox_written
+    assert installed.preprocessing_written
     assert {str(path.relative_to(repository)) for path in repository.rglob("*") if path.is_file()} == {
         "letterbox_320/config.pbtxt",
         "letterbox_320/1/dali.py",
@@ -81,13 +82,13 @@ def test_an_equal_letterbox_is_not_touched(tmp_path: Path) -> None:
     install_detector(tmp_path, "traffic", b"graph", INFO)
     before = (tmp_path / "letterbox_320").stat().st_ino
     (tmp_path / "letterbox_320" / "1" / "__pycache__").mkdir()
-    assert not install_detector(tmp_path, "other", b"graph", INFO).letterbox_written
+    assert not install_detector(tmp_path, "other", b"graph", INFO).preprocessing_written
     assert (tmp_path / "letterbox_320").stat().st_ino == before
 
 
 def test_a_different_letterbox_is_replaced(tmp_path: Path) -> None:
     install_detector(tmp_path, "traffic", b"graph", INFO)
-    assert install_detector(tmp_path, "traffic", b"graph", INFO, max_pixels=1000).letterbox_written
+    assert install_detector(tmp_path, "traffic", b"graph", INFO, max_pixels=1000).preprocessing_written
     read = config.parse((tmp_path / "letterbox_320" / "config.pbtxt").read_text())
     assert read.parameters["sightline.max_pixels"].string_value == "1000"
 
@@ -102,18 +103,23 @@ def test_the_limit_on_pixels_stays_unless_another_is_asked_for(tmp_path: Path) -
     install_detector(tmp_path, "a", b"graph", INFO, max_pixels=1_000_000)
     for limit in (None, 1_000_000):
         installed = install_detector(tmp_path, "b", b"graph", INFO, max_pixels=limit)
-        assert (installed.letterbox_written, installed.limit_change) == (False, None)
+        assert (installed.preprocessing_written, installed.limit_change) == (False, None)
         assert limit_of(tmp_path) == "1000000"
 
 
 def test_another_limit_on_pixels_is_told_with_all_whom_it_concerns(tmp_path: Path) -> None:
     assert install_detector(tmp_path, "c", b"graph", INFO, max_pixels=10).limit_change is None
     install_detector(tmp_path, "a", b"graph", INFO)
-    install_detector(tmp_path, "of_other_size", b"graph", DetectorInfo(class_names=("a",), image_size=640))
+    install_detector(
+        tmp_path,
+        "of_other_size",
+        b"graph",
+        DetectorInfo(class_names=("a",), preprocessing=Preprocessing.letterbox(640)),
+    )
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.pbtxt").write_text("{")
     change = install_detector(tmp_path, "b", b"graph", INFO, max_pixels=20).limit_change
-    assert change == LimitChange(letterbox="letterbox_320", before=10, now=20, others=("a", "c"))
+    assert change == LimitChange(model="letterbox_320", before=10, now=20, others=("a", "c"))
     assert str(change) == "letterbox_320 decodes pictures of up to 20 pixels now, 10 before; this holds for a, c too"
 
 
@@ -153,7 +159,8 @@ def test_a_full_disk_leaves_the_old_one(tmp_path: Path) -> None:
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "from pathlib import Path; from sightline_export.repository import install_detector\n"
         "from sightline.detector_info import DetectorInfo; from sightline.errors import ExportError\n"
-        "info = DetectorInfo(class_names=('a', 'b'), image_size=320)\n"
+        "from sightline.preprocessing import Preprocessing\n"
+        "info = DetectorInfo(class_names=('a', 'b'), preprocessing=Preprocessing.letterbox(320))\n"
         "try:\n"
         f"    install_detector(Path({str(tmp_path)!r}), 'traffic', bytes(300_000), info, max_pixels=5)\n"
         "except ExportError as error:\n"
@@ -200,9 +207,10 @@ import os, sys
 from pathlib import Path
 from sightline.errors import ExportError
 from sightline.detector_info import DetectorInfo
+from sightline.preprocessing import Preprocessing
 from sightline_export.repository import install_detector
 
-repository, info = Path(), DetectorInfo(class_names=("a", "b"), image_size=320)
+repository, info = Path(), DetectorInfo(class_names=("a", "b"), preprocessing=Preprocessing.letterbox(320))
 install_detector(repository, "traffic", b"old", info)
 locked = repository / "traffic_net" / "1" / "__pycache__"
 locked.mkdir()

@@ -12,10 +12,11 @@ from PIL import Image as PillowImage
 from tests.server.letterbox_reference import encode, largest_difference, picture, reference
 
 from sightline.errors import ImageError, LaunchError
-from sightline_export.letterbox import render_dali
+from sightline.preprocessing import Preprocessing
+from sightline_export.preprocessing import render_dali
 
 pytest.importorskip("nvidia.dali")
-from sightline_server.decoding import Letterboxer
+from sightline_server.decoding import Preprocessor
 from sightline_server.pipeline import Pipeline
 
 MAX_PIXELS = 200_000_000
@@ -43,13 +44,13 @@ ROUNDED = {"pil_sample_cmyk.jpg": 3, "basn2c16.png": 2, "CMYK JPEG": 3, "16-bit 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     file = tmp_path_factory.mktemp("letterbox") / "dali.py"
-    file.write_text(render_dali(640))
+    file.write_text(render_dali(Preprocessing.letterbox(640)))
     return Pipeline(file, max_batch_size=BATCH_SIZE, threads=2)
 
 
 @pytest.fixture(scope="module")
-def letterboxer(pipeline: Pipeline) -> Letterboxer:
-    return Letterboxer(pipeline, image_size=640, max_pixels=MAX_PIXELS)
+def preprocessor(pipeline: Pipeline) -> Preprocessor:
+    return Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=MAX_PIXELS)
 
 
 @pytest.fixture(scope="module")
@@ -57,24 +58,24 @@ def photos(shared_data: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted((shared_data / "coco" / "images").glob("*.jpg"))[:BATCH_SIZE]]
 
 
-def undecodable(letterboxer: Letterboxer, data: bytes) -> ImageError | None:
-    return letterboxer.run([data]).errors.get(0)
+def undecodable(preprocessor: Preprocessor, data: bytes) -> ImageError | None:
+    return preprocessor.run([data]).errors.get(0)
 
 
-def test_nothing(letterboxer: Letterboxer) -> None:
-    letterboxed = letterboxer.run([])
-    assert letterboxed.images.shape == (0, 640, 640, 3)
-    assert letterboxed.errors == {}
+def test_nothing(preprocessor: Preprocessor) -> None:
+    pictures = preprocessor.run([])
+    assert pictures.images.shape == (0, 640, 640, 3)
+    assert pictures.errors == {}
 
 
-def test_every_awkward_file(letterboxer: Letterboxer, shared_data: Path) -> None:
+def test_every_awkward_file(preprocessor: Preprocessor, shared_data: Path) -> None:
     paths = [path for path in sorted((shared_data / "awkward").rglob("*")) if path.is_file()]
     assert {path.name for path in paths} >= set(ERRORS)
     for start in range(0, len(paths), BATCH_SIZE):
         batch = paths[start : start + BATCH_SIZE]
-        letterboxed = letterboxer.run([path.read_bytes() for path in batch])
+        pictures = preprocessor.run([path.read_bytes() for path in batch])
         for index, path in enumerate(batch):
-            error = letterboxed.errors.get(index)
+            error = pictures.errors.get(index)
             if path.name in ERRORS:
                 kind, words = ERRORS[path.name]
                 assert error is not None, path.name
@@ -83,7 +84,7 @@ def test_every_awkward_file(letterboxer: Letterboxer, shared_data: Path) -> None
             assert error is None, f"{path.name}: {error}"
             expected = reference(path.read_bytes(), 640)
             assert expected is not None, path.name
-            assert largest_difference(letterboxed.images[index], expected) <= ROUNDED.get(path.name, 1), path.name
+            assert largest_difference(pictures.images[index], expected) <= ROUNDED.get(path.name, 1), path.name
 
 
 def saved(pillow_format: str, mode: str, **options: object) -> bytes:
@@ -124,32 +125,32 @@ PROMISED: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", PROMISED)
-def test_promised_formats(letterboxer: Letterboxer, name: str) -> None:
+def test_promised_formats(preprocessor: Preprocessor, name: str) -> None:
     data = PROMISED[name]()
-    letterboxed = letterboxer.run([data])
-    assert letterboxed.errors == {}
-    assert letterboxed.original_shapes.tolist() == [[480, 611, 3]]
+    pictures = preprocessor.run([data])
+    assert pictures.errors == {}
+    assert pictures.original_shapes.tolist() == [[480, 611, 3]]
     expected = reference(data, 640)
     assert expected is not None
-    assert largest_difference(letterboxed.images[0], expected) <= ROUNDED.get(name, 1)
+    assert largest_difference(pictures.images[0], expected) <= ROUNDED.get(name, 1)
 
 
 @pytest.mark.parametrize(
     "name", ["JPEG without subsampling", "progressive JPEG", "PNG", "WebP", "lossless WebP", "BMP", "TIFF", "LZW TIFF"]
 )
-def test_truncated_files(letterboxer: Letterboxer, name: str) -> None:
+def test_truncated_files(preprocessor: Preprocessor, name: str) -> None:
     data = PROMISED[name]() if name != "PNG" else saved("PNG", "RGB")
     for kept_bytes in (len(data) - 1, len(data) - 2, len(data) * 9 // 10, len(data) // 2, len(data) // 100):
-        error = undecodable(letterboxer, data[:kept_bytes])
+        error = undecodable(preprocessor, data[:kept_bytes])
         assert error is not None, kept_bytes
         assert error.kind == "corrupt", kept_bytes
 
 
 @pytest.mark.parametrize("name", ["progressive JPEG", "grey JPEG", "palette PNG"])
-def test_a_truncated_file_stays_one_when_padded_to_its_neighbours_length(letterboxer: Letterboxer, name: str) -> None:
+def test_a_truncated_file_stays_one_when_padded_to_its_neighbours_length(preprocessor: Preprocessor, name: str) -> None:
     """The decoder alone takes the padding for the rest of the picture, and gives half a picture."""
     data = PROMISED[name]()
-    error = undecodable(letterboxer, data[: len(data) // 2] + bytes(100_000))
+    error = undecodable(preprocessor, data[: len(data) // 2] + bytes(100_000))
     assert error is not None
     assert "truncated" in str(error)
 
@@ -159,20 +160,20 @@ def damaged(photo: bytes) -> bytes:
     return photo.replace(b"\xff\xdb", b"\xff\xfe")
 
 
-def test_neighbours_get_what_they_get_alone(letterboxer: Letterboxer, photos: list[bytes]) -> None:
-    alone = [letterboxer.run([data]).images[0].copy() for data in photos]
+def test_neighbours_get_what_they_get_alone(preprocessor: Preprocessor, photos: list[bytes]) -> None:
+    alone = [preprocessor.run([data]).images[0].copy() for data in photos]
     bad = {2: photos[2][:-5], 3: damaged(photos[3]), 9: b"text", 15: b""}
     kinds = {2: "corrupt", 3: "corrupt", 9: "unsupported", 15: "empty"}
-    letterboxed = letterboxer.run([bad.get(index, data) for index, data in enumerate(photos)])
-    assert {index: error.kind for index, error in letterboxed.errors.items()} == kinds
-    for index, image in enumerate(letterboxed.images):
+    pictures = preprocessor.run([bad.get(index, data) for index, data in enumerate(photos)])
+    assert {index: error.kind for index, error in pictures.errors.items()} == kinds
+    for index, image in enumerate(pictures.images):
         assert np.array_equal(image, np.zeros_like(image) if index in bad else alone[index]), index
 
 
-def test_a_batch_of_nothing_but_undecodable_images(letterboxer: Letterboxer, photos: list[bytes]) -> None:
-    letterboxed = letterboxer.run([damaged(data) for data in photos])
-    assert sorted(letterboxed.errors) == list(range(BATCH_SIZE))
-    assert letterboxer.run(photos).errors == {}
+def test_a_batch_of_nothing_but_undecodable_images(preprocessor: Preprocessor, photos: list[bytes]) -> None:
+    pictures = preprocessor.run([damaged(data) for data in photos])
+    assert sorted(pictures.errors) == list(range(BATCH_SIZE))
+    assert preprocessor.run(photos).errors == {}
 
 
 def test_pipeline_alone_fails_the_whole_batch_and_recovers(pipeline: Pipeline, photos: list[bytes]) -> None:
@@ -182,13 +183,13 @@ def test_pipeline_alone_fails_the_whole_batch_and_recovers(pipeline: Pipeline, p
 
 
 def test_a_batch_above_the_pixel_limit_is_decoded_in_parts(pipeline: Pipeline, photos: list[bytes]) -> None:
-    whole = Letterboxer(pipeline, image_size=640, max_pixels=MAX_PIXELS).run(photos)
+    whole = Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=MAX_PIXELS).run(photos)
     expected = whole.images.copy(), whole.original_shapes.copy()
-    in_parts = Letterboxer(pipeline, image_size=640, max_pixels=640 * 640).run(photos)
+    in_parts = Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=640 * 640).run(photos)
     assert in_parts.errors == {}
     assert np.array_equal(in_parts.images, expected[0])
     assert np.array_equal(in_parts.original_shapes, expected[1])
-    refused = Letterboxer(pipeline, image_size=640, max_pixels=1000).run(photos)
+    refused = Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=1000).run(photos)
     assert {error.kind for error in refused.errors.values()} == {"too-large"}
     assert len(refused.errors) == BATCH_SIZE
 

@@ -19,12 +19,14 @@ from tritonclient.utils import InferenceServerException
 
 from sightline import contract
 from sightline.cores import usable_cores
-from sightline_export.config import WARMUP_JPEG, letterbox_config, render
-from sightline_export.letterbox import render_dali
+from sightline.preprocessing import Preprocessing
+from sightline_export.config import WARMUP_JPEG, preprocessing_config, render
+from sightline_export.preprocessing import render_dali
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
 IMAGE_SIZE = 320
-NAME = contract.letterbox_name(IMAGE_SIZE)
+LETTERBOX = Preprocessing.letterbox(IMAGE_SIZE)
+NAME = LETTERBOX.model_name
 MAX_PIXELS = 4_000_000
 ATTEMPTS = 5  # on a busy machine requests sent together may arrive too far apart
 # The header of a BMP of 2**62 pixels.
@@ -35,14 +37,14 @@ def install_letterbox(repository: Path) -> None:
     """A letterbox model of a size and a pixel limit that no other test uses."""
     jpeg = encode(".jpg", picture(height=48, width=64))
     folder = repository / NAME
-    config = letterbox_config(image_size=IMAGE_SIZE, max_pixels=MAX_PIXELS, warmup_jpeg_bytes=len(jpeg))
+    config = preprocessing_config(LETTERBOX, max_pixels=MAX_PIXELS, warmup_jpeg_bytes=len(jpeg))
     # Long enough that requests sent together meet in one batch.
     config.dynamic_batching.max_queue_delay_microseconds = 300_000
     config.dynamic_batching.preferred_batch_size.append(4)
     (folder / "1").mkdir(parents=True)
     (folder / contract.WARMUP_FOLDER).mkdir()
     (folder / contract.WARMUP_FOLDER / WARMUP_JPEG).write_bytes(jpeg)
-    (folder / "1" / contract.DALI_FILE).write_text(render_dali(IMAGE_SIZE))
+    (folder / "1" / contract.DALI_FILE).write_text(render_dali(Preprocessing.letterbox(IMAGE_SIZE)))
     (folder / "config.pbtxt").write_text(render(config))
 
 
@@ -73,7 +75,7 @@ def letterboxed(client: triton.InferenceServerClient, files: Sequence[bytes]) ->
         row[: len(data)] = np.frombuffer(data, np.uint8)
     encoded = triton.InferInput(contract.ENCODED.name, list(padded.shape), contract.ENCODED.datatype)
     encoded.set_data_from_numpy(padded)
-    images, shapes = (spec.name for spec in contract.letterbox_outputs(IMAGE_SIZE))
+    images, shapes = (spec.name for spec in LETTERBOX.outputs)
     result = client.infer(NAME, [encoded])
     return result.as_numpy(images), result.as_numpy(shapes).tolist()
 
@@ -134,7 +136,7 @@ def test_one_request_of_several_images(client: triton.InferenceServerClient, ext
 
 
 def test_the_largest_batch(client: triton.InferenceServerClient) -> None:
-    files = files_of(*[(40 + n, 60) for n in range(contract.max_batch_size(IMAGE_SIZE))])
+    files = files_of(*[(40 + n, 60) for n in range(LETTERBOX.max_batch_size)])
     images, _ = letterboxed(client, files)
     assert len(images) == len(files)
     assert_is_reference(images[-1], files[-1])

@@ -13,7 +13,8 @@ from tests.server.letterbox_reference import encode, largest_difference, picture
 
 from sightline import contract
 from sightline.errors import InvalidOptionError
-from sightline_export.letterbox import render_dali
+from sightline.preprocessing import Preprocessing
+from sightline_export.preprocessing import render_dali
 
 # What the backend runs to get a serialised pipeline, with its own names.
 AUTOSERIALIZE = """
@@ -28,17 +29,21 @@ print(sorted(name.partition(".")[0] for name in sys.modules if name.startswith((
 """
 
 
-@pytest.mark.parametrize("image_size", [320, 1280, 1920])
-def test_only_the_size_differs(image_size: int) -> None:
-    ours, other = render_dali(640).splitlines(), render_dali(image_size).splitlines()
-    changed = [line for line in difflib.ndiff(ours, other) if line.startswith(("-", "+"))]
-    assert changed == ["- IMAGE_SIZE = 640", f"+ IMAGE_SIZE = {image_size}"]
+@pytest.mark.parametrize("name", ["letterbox_320", "letterbox_1920", "stretch_320", "resize_800_1333"])
+def test_only_kind_and_sides_differ(name: str) -> None:
+    preprocessing = Preprocessing.parse(name)
+    ours = render_dali(Preprocessing.letterbox(640)).splitlines()
+    other = render_dali(preprocessing).splitlines()
+    changed = {line for line in difflib.ndiff(ours, other) if line.startswith(("-", "+"))}
+    stated = {"- SIDES = (640,)", f"+ SIDES = {preprocessing.sides}"}
+    kinds = {'- KIND = "letterbox"', f'+ KIND = "{preprocessing.kind}"'}
+    assert changed == stated | (kinds if preprocessing.kind != "letterbox" else set())
     compile("\n".join(other), "dali.py", "exec")
 
 
 def test_constants_are_those_of_the_contract() -> None:
-    text = render_dali(contract.DEFAULT_IMAGE_SIZE)
-    assert f"IMAGE_SIZE = {contract.DEFAULT_IMAGE_SIZE}\n" in text
+    text = render_dali(Preprocessing.letterbox())
+    assert f"SIDES = ({contract.DEFAULT_IMAGE_SIZE},)\n" in text
     assert f"PAD_VALUE = {contract.PAD_VALUE}\n" in text
     assert f"MAX_BATCH_SIZE = {contract.MAX_BATCH_SIZE}\n" in text
     assert f'name="{contract.ENCODED.name}"' in text
@@ -47,13 +52,13 @@ def test_constants_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize("image_size", [0, 300, 650, 1952])
 def test_other_sizes_are_refused(image_size: int) -> None:
     with pytest.raises(InvalidOptionError, match="multiples of 32"):
-        render_dali(image_size)
+        render_dali(Preprocessing.letterbox(image_size))
 
 
 def test_the_backend_can_serialise_and_run_it(tmp_path: Path) -> None:
     dali = pytest.importorskip("nvidia.dali")
     source, target = tmp_path / "dali.py", tmp_path / "model.dali"
-    source.write_text(render_dali(640))
+    source.write_text(render_dali(Preprocessing.letterbox(640)))
     done = subprocess.run(
         [sys.executable, "-c", AUTOSERIALIZE, source, target], check=True, capture_output=True, text=True, timeout=60
     )

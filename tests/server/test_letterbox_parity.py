@@ -13,7 +13,8 @@ import pytest
 from tests.server.letterbox_reference import Image, encode, largest_difference, picture, reference
 
 from sightline.headers import inspect_header
-from sightline_export.letterbox import render_dali
+from sightline.preprocessing import Preprocessing
+from sightline_export.preprocessing import render_dali
 
 pytest.importorskip("nvidia.dali")
 from sightline_server.pipeline import Pipeline
@@ -39,7 +40,7 @@ def make_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         key = image_size, with_opencv
         if key not in made:
             file = tmp_path_factory.mktemp("letterbox") / "dali.py"
-            file.write_text(render_dali(image_size))
+            file.write_text(render_dali(Preprocessing.letterbox(image_size)))
             made[key] = Pipeline(file, max_batch_size=BATCH_SIZE, threads=2, with_opencv=with_opencv)
             assert made[key].uses_opencv == with_opencv
         return made[key]
@@ -163,7 +164,7 @@ def test_target_size_rounds_half_to_even(tmp_path: Path) -> None:
 
     from sightline_server.pipeline import load_model_file
 
-    (tmp_path / "dali.py").write_text(render_dali(640))
+    (tmp_path / "dali.py").write_text(render_dali(Preprocessing.letterbox(640)))
     module = load_model_file(tmp_path / "dali.py")
 
     def sizes() -> Any:

@@ -14,9 +14,11 @@ from onnx import TensorProto, numpy_helper
 from sightline import contract
 from sightline.contract import SCORE_FLOOR, Precision, TensorSpec
 from sightline.detector_info import DetectorInfo
+from sightline.preprocessing import Preprocessing
 from sightline_export.config import WARMUP_SHAPE, network_config, render
 
 IMAGE_SIZE = contract.MIN_IMAGE_SIZE
+LETTERBOX = Preprocessing.letterbox(IMAGE_SIZE)
 SLOTS = 4
 _TYPES = {
     "UINT8": TensorProto.UINT8,
@@ -28,7 +30,7 @@ _TYPES = {
 
 def detector_info(precision: Precision = "fp32") -> DetectorInfo:
     return DetectorInfo(
-        class_names=("bright",), image_size=IMAGE_SIZE, max_detections=SLOTS, precision=precision, source="tiny"
+        class_names=("bright",), preprocessing=LETTERBOX, max_detections=SLOTS, precision=precision, source="tiny"
     )
 
 
@@ -109,7 +111,7 @@ def graph(*, extra_nodes: list[onnx.NodeProto] | None = None, brightness: str = 
     body = oh.make_graph(
         nodes,
         "tiny",
-        [_value(spec) for spec in contract.network_inputs(IMAGE_SIZE)],
+        [_value(spec) for spec in LETTERBOX.network_inputs],
         [_value(spec) for spec in contract.detection_outputs(SLOTS)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )

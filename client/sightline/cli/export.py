@@ -9,6 +9,7 @@ import click
 
 from sightline import contract
 from sightline.errors import MissingDependencyError
+from sightline_export.families import FAMILIES
 
 if TYPE_CHECKING:
     from sightline_export.exporter import ExportReport
@@ -19,7 +20,11 @@ Examples:
   sightline export best.pt --name traffic --imgsz 1280 --precision bf16
   sightline export detector.onnx --classes alien,bat,witch
   sightline export yolo11n.yaml            (random weights, to try things out)
-"""
+  sightline export yolox_s.onnx --family yolox
+
+\b
+Families:
+""" + "\n".join(f"  {family.name:<15}{family.summary}" for family in FAMILIES.values())
 
 
 @click.command(epilog=_EPILOG)
@@ -62,7 +67,12 @@ Examples:
     show_default=True,
     help="operator for CPUs, static for GPUs; none takes the NMS-free head of v10 and 26.",
 )
-@click.option("--head", help="Layout of an ONNX file's output, where its shape does not tell.")
+@click.option(
+    "--family",
+    type=click.Choice(list(FAMILIES)),
+    metavar="NAME",
+    help="Sort of network, where the file alone does not tell; see the list below.",
+)
 @click.option(
     "--max-pixels",
     type=int,
@@ -93,7 +103,7 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
         max_detections=choices["max_det"],
         nms=choices["nms"],
         classes=tuple(part.strip() for part in classes.split(",")) if classes is not None else None,
-        head=choices["head"],
+        family=choices["family"],
         max_pixels=choices["max_pixels"],
     )
     report = export(source, repository=repository, name=name, options=options, progress=click.echo)
@@ -108,7 +118,7 @@ def _print_summary(report: ExportReport, repository: Path, *, named: bool) -> No
     click.echo(
         f"  where      {report.installed.ensemble}\n"
         f"  classes    {len(info.class_names)}: {shown}\n"
-        f"  input      {info.image_size} x {info.image_size}, {info.precision}, head {info.head}\n"
+        f"  input      {info.preprocessing}, {info.precision}, head {info.head}\n"
         f"  size       {report.installed.size_bytes / 1e6:.1f} MB\n"
         f"  checked    {checked.matched} of {checked.reference_detections} detections of the raw network "
         f"in {checked.pictures} drawn pictures\n"

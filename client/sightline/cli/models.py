@@ -70,7 +70,7 @@ def _facts(model: ServedModel) -> Iterator[tuple[str, str]]:
     names = info.class_names
     more = ", …" if len(names) > _FIRST_NAMES else ""
     yield "classes", f"{len(names)}: {', '.join(names[:_FIRST_NAMES])}{more}"
-    yield "size", f"{info.image_size} x {info.image_size}, at most {info.max_detections} detections"
+    yield "size", f"{info.preprocessing}, at most {info.max_detections} detections"
     yield "precision", info.precision
     yield "engine", _engine(model)
     versions = ", ".join(f"{package} {version}" for package, version in info.versions.items())

@@ -14,14 +14,12 @@ from sightline.contract import (
     SCORE_THRESHOLD,
     TensorSpec,
     detection_outputs,
-    images_spec,
-    network_inputs,
 )
 from sightline_export.heads import Head
 from sightline_export.script import Floats, Integers, Integers32, graph_function, op
 
 from .settings import IR_VERSION, OPSET, GraphSettings
-from .steps import finishing, front, selecting, thresholding, unletterboxing
+from .steps import finishing, fronting, selecting, thresholding, to_original
 from .suppression import by_matrix, by_operator
 
 _FRONT, _NETWORK, _BACK = "front_", "network_", "back_"
@@ -36,16 +34,16 @@ _BATCH = "batch"
 
 
 def compose(raw: onnx.ModelProto, head: Head, settings: GraphSettings) -> onnx.ModelProto:
-    """The served graph: inputs and outputs are those of `contract.network_inputs` and `contract.detection_outputs`.
+    """The served graph, from `Preprocessing.network_inputs` to `contract.detection_outputs`.
 
     Args:
-        raw: float32 [N, 3, S, S] to the raw output, N free; opset `OPSET`.
+        raw: float32 [N, 3, H, W] to the raw output, N free; opset `OPSET`.
         head: layout of the raw output.
         settings: numbers that are fixed in the graph.
     """
     network = onnx_compose.add_prefix(_plain(raw), _NETWORK)
-    pictures = _value(images_spec(settings.image_size))
-    before = onnx_compose.add_prefix(_graph(front, [pictures]), _FRONT)
+    pictures = _value(settings.preprocessing.images)
+    before = onnx_compose.add_prefix(_graph(fronting(settings.pixels), [pictures]), _FRONT)
     after = onnx_compose.add_prefix(postprocess(head, settings), _BACK)
     joined = _join(_join(before, network), after)
     _name_interface(joined.graph, settings)
@@ -55,12 +53,12 @@ def compose(raw: onnx.ModelProto, head: Head, settings: GraphSettings) -> onnx.M
 
 def postprocess(head: Head, settings: GraphSettings) -> onnx.ModelProto:
     """The part behind the network alone: raw output, original_shape, score_threshold to the contract's outputs."""
-    decode = head.decode
+    decode = head.decoding(settings.candidate_count)
     threshold = thresholding(score_floor=settings.score_floor)
     suppress = _suppression(head, settings)
     slots = min(settings.max_detections, _candidates_after(head, settings))
     select = selecting(count=slots)
-    unletterbox = unletterboxing(image_size=settings.image_size)
+    unprocess = to_original(settings.preprocessing)
     finish = finishing(missing=settings.max_detections - slots)
 
     @graph_function
@@ -71,7 +69,7 @@ def postprocess(head: Head, settings: GraphSettings) -> onnx.ModelProto:
         sound_boxes, sound_scores = threshold(decoded_boxes, decoded_scores, score_threshold)
         boxes, scores, classes = suppress(sound_boxes, sound_scores, decoded_classes)
         best_boxes, best_scores, best_classes = select(boxes, scores, classes)
-        original_boxes = unletterbox(best_boxes, original_shape)
+        original_boxes = unprocess(best_boxes, original_shape)
         num_detections, out_boxes, out_scores, out_classes = finish(original_boxes, best_scores, best_classes)
         return num_detections, out_boxes, out_scores, out_classes
 
@@ -148,7 +146,7 @@ def _join(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
 
 def _name_interface(graph: onnx.GraphProto, settings: GraphSettings) -> None:
     """Give inputs and outputs the contract's names, types and shapes."""
-    _rename(graph, list(graph.input), network_inputs(settings.image_size))
+    _rename(graph, list(graph.input), settings.preprocessing.network_inputs)
     _rename(graph, list(graph.output), detection_outputs(settings.max_detections))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sightline.preprocessing import Preprocessing
 from sightline_export.options import NmsKind
+from sightline_export.pixels import PixelFormat
 
 OPSET = 18
 """Of every served graph; Triton 24.10 reads up to 21."""
@@ -21,7 +23,8 @@ class GraphSettings:
     """Numbers that are fixed in a graph.
 
     Attributes:
-        image_size: side of the letterboxed picture, in pixels.
+        preprocessing: how pictures were brought to size.
+        pixels: what the network takes.
         class_count: number of classes.
         candidate_count: A, the candidates per image in the raw output.
         max_detections: output slots per image.
@@ -31,7 +34,8 @@ class GraphSettings:
         static_candidates: see `STATIC_CANDIDATES`.
     """
 
-    image_size: int
+    preprocessing: Preprocessing
+    pixels: PixelFormat
     class_count: int
     candidate_count: int
     max_detections: int

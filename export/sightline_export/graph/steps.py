@@ -7,18 +7,60 @@ from __future__ import annotations
 
 from typing import Any
 
+import onnx
+
+from sightline.preprocessing import Preprocessing
+from sightline_export.pixels import Channels, PixelFormat
 from sightline_export.script import FLOAT, INT32, Bytes, Floats, Integers, Integers32, graph_function, op
 
 # Farther from the picture than any box can be, in pixels.
 _FARTHEST = 1e6
 
 
+def fronting(pixels: PixelFormat) -> Any:
+    """Function from uint8 NHWC, RGB, 0 to 255, to float32 NCHW as the network wants it."""
+    order = [2, 1, 0] if pixels.order == "bgr" else [0, 1, 2]
+    divisor = pixels.divisor
+    mean, deviation = _per_channel(pixels.mean), _per_channel(pixels.std)
+
+    @graph_function
+    def scale(images: Bytes) -> Floats:
+        # The cast comes first because TensorRT takes UINT8 inputs only so.
+        as_floats = op.Cast(images, to=FLOAT)
+        return op.Transpose(as_floats, perm=[0, 3, 1, 2]) / op.Constant(value_float=divisor)
+
+    @graph_function
+    def reorder_and_scale(images: Bytes) -> Floats:
+        return op.Gather(scale(images), op.Constant(value_ints=order), axis=1)
+
+    in_order = scale if pixels.order == "rgb" else reorder_and_scale
+
+    @graph_function
+    def normalise(images: Bytes) -> Floats:
+        return (in_order(images) - op.Constant(value=mean)) / op.Constant(value=deviation)
+
+    return normalise if pixels.normalises else in_order
+
+
+def _per_channel(values: Channels) -> onnx.TensorProto:
+    return onnx.helper.make_tensor("per_channel", onnx.TensorProto.FLOAT, [1, 3, 1, 1], values)
+
+
+def to_original(preprocessing: Preprocessing) -> Any:
+    """Function from the network's boxes to pixels of the original image, clipped to it.
+
+    (boxes [N, K, 4], original_shape int64 [N, 3] as height, width, channels) to boxes. Behind a letterbox the boxes
+    come in pixels of the input; behind any other preprocessing, as parts of the picture's width and height.
+    """
+    return unletterboxing(image_size=preprocessing.sides[0]) if preprocessing.kind == "letterbox" else _scale_up
+
+
 @graph_function
-def front(images: Bytes) -> Floats:
-    """uint8 NHWC, 0 to 255, to float32 NCHW, 0 to 1."""
-    # The cast comes first because TensorRT takes UINT8 inputs only so.
-    pixels = op.Cast(images, to=FLOAT)
-    return op.Transpose(pixels, perm=[0, 3, 1, 2]) / op.Constant(value_float=255.0)
+def _scale_up(boxes: Floats, original_shape: Integers) -> Floats:
+    original_hw = op.Cast(original_shape[:, 0:2], to=FLOAT)
+    whole = op.Gather(original_hw, op.Constant(value_ints=[1, 0, 1, 0]), axis=1)
+    limit = op.Unsqueeze(whole, op.Constant(value_ints=[1]))
+    return op.Min(op.Max(boxes * limit, op.Constant(value_float=0.0)), limit)
 
 
 def thresholding(*, score_floor: float) -> Any:

@@ -24,7 +24,7 @@ def by_operator(settings: GraphSettings) -> Any:
     tells 1/512 pixel apart, and not a sixteenth.
     """
     columns = float(math.ceil(math.sqrt(settings.class_count)))
-    lowest, highest = float(-_MARGIN), float(settings.image_size + _MARGIN)
+    lowest, highest = float(-_MARGIN), float(max(settings.preprocessing.picture_hw) + _MARGIN)
     pitch = highest - lowest + 1.0
     max_detections, iou_threshold = settings.max_detections, settings.iou_threshold
 

@@ -13,7 +13,8 @@ from google.protobuf import text_format
 
 from sightline import contract
 from sightline.detector_info import DetectorInfo
-from sightline.errors import ContractMismatchError
+from sightline.errors import ContractMismatchError, InvalidOptionError
+from sightline.preprocessing import Preprocessing
 from sightline_export.config import parse
 from sightline_export.lint.onnx_graph import OnnxGraph
 
@@ -102,14 +103,14 @@ class ModelFolder:
         return self.backend == contract.ENSEMBLE_PLATFORM or bool(self.config.HasField("ensemble_scheduling"))
 
     @property
-    def is_letterbox(self) -> bool:
+    def is_preprocessing(self) -> bool:
         """Whether its name says that it is a preprocessing model."""
-        return self.name.startswith(contract.LETTERBOX_PREFIX)
+        return self.name.startswith(contract.PREPROCESSING_PREFIXES)
 
     @property
     def is_network(self) -> bool:
         """Whether its name says that it is a detector's network."""
-        return self.name.endswith(contract.NETWORK_SUFFIX) and not self.is_letterbox
+        return self.name.endswith(contract.NETWORK_SUFFIX) and not self.is_preprocessing
 
     @property
     def is_detector(self) -> bool:
@@ -117,15 +118,17 @@ class ModelFolder:
         if not self.is_ensemble:
             return False
         steps = [step.model_name for step in self.config.ensemble_scheduling.step]
-        return any(name.startswith(contract.LETTERBOX_PREFIX) for name in steps) or any(
+        return any(name.startswith(contract.PREPROCESSING_PREFIXES) for name in steps) or any(
             key.startswith(contract.PARAMETER_PREFIX) for key in self.config.parameters
         )
 
     @property
-    def letterbox_size(self) -> int | None:
-        """Side of the square output in pixels, as a preprocessing model's name states it, or None."""
-        digits = self.name.removeprefix(contract.LETTERBOX_PREFIX)
-        return int(digits) if self.is_letterbox and digits.isascii() and digits.isdecimal() else None
+    def preprocessing(self) -> Preprocessing | None:
+        """What a preprocessing model does, as its name states it, or None."""
+        try:
+            return Preprocessing.parse(self.name)
+        except InvalidOptionError:
+            return None
 
     @property
     def parameters(self) -> dict[str, str]:

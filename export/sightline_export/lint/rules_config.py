@@ -9,6 +9,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from sightline import contract
 from sightline.errors import InvalidOptionError
+from sightline.preprocessing import Preprocessing
 from sightline_export.lint.findings import Problem, Rule, error, warning
 from sightline_export.lint.folders import PYTHON_BACKEND, TENSORRT_BACKEND, ModelFolder, Repository
 
@@ -37,21 +38,12 @@ def _config_name(model: ModelFolder, repository: Repository) -> Iterator[Problem
 
 def _model_name(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
     try:
-        if model.is_letterbox:
-            _check_letterbox_name(model)
+        if model.is_preprocessing:
+            Preprocessing.parse(model.name)
         else:
             contract.check_model_name(model.name.removesuffix(contract.NETWORK_SUFFIX))
     except InvalidOptionError as reason:
         yield error(model.path, str(reason), "rename the folder and the configuration, and the steps that name it")
-
-
-def _check_letterbox_name(model: ModelFolder) -> None:
-    size = model.letterbox_size
-    if size is None or contract.letterbox_name(contract.check_image_size(size)) != model.name:
-        raise InvalidOptionError(
-            f"model name {model.name!r} is not allowed: names that begin with {contract.LETTERBOX_PREFIX!r} end in the "
-            f"image size, such as {contract.letterbox_name(contract.DEFAULT_IMAGE_SIZE)!r}"
-        )
 
 
 def _backend(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
@@ -63,7 +55,7 @@ def _backend(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
     if not backend:
         message = "neither backend nor platform is stated"
         yield error(model.config_path, message, f"state the backend: {known}", line)
-    elif model.is_letterbox or model.is_network:
+    elif model.is_preprocessing or model.is_network:
         why = "only the embedded server's stand-ins are Python" if backend == PYTHON_BACKEND else f"known are {known}"
         message = f"a detector's part runs on backend {backend!r}; {why}"
         yield error(model.config_path, message, f"state the native backend: {known}", line)
@@ -129,7 +121,7 @@ def _line_of_tensor(model: ModelFolder, role: str, tensor: Any) -> int | None:
 
 
 def _dali_input_type(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
-    if model.backend != contract.DALI_BACKEND or model.is_letterbox:  # the contract's rules speak for a letterbox
+    if model.backend != contract.DALI_BACKEND or model.is_preprocessing:  # the contract's rules speak for those
         return
     for tensor in model.config.input:
         if tensor.data_type == pb.TYPE_STRING:

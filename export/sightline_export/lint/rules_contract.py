@@ -48,7 +48,7 @@ def _unknown_parameter(model: ModelFolder, repository: Repository) -> Iterator[P
 
 
 def _max_pixels(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
-    if not model.is_letterbox:
+    if not model.is_preprocessing:
         return
     text = model.parameters.get(contract.MAX_PIXELS_PARAMETER)
     if read_max_pixels(model) is None:
@@ -59,7 +59,7 @@ def _max_pixels(model: ModelFolder, repository: Repository) -> Iterator[Problem]
 
 
 def read_max_pixels(model: ModelFolder) -> int | None:
-    """The letterbox's limit on width x height; None where it is missing or no whole number above 0."""
+    """The preprocessing's limit on width x height; None where it is missing or no whole number above 0."""
     text = model.parameters.get(contract.MAX_PIXELS_PARAMETER, "")
     return int(text) or None if text.isascii() and text.isdecimal() else None
 
@@ -70,10 +70,9 @@ def _contract_tensors(model: ModelFolder, repository: Repository) -> Iterator[Pr
 
 
 def _output_order(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
-    size = model.letterbox_size
-    if size is None or deviations(model):
+    if model.preprocessing is None or deviations(model):
         return
-    wanted = [spec.name for spec in contract.letterbox_outputs(size)]
+    wanted = [spec.name for spec in model.preprocessing.outputs]
     found = [tensor.name for tensor in model.config.output]
     if found != wanted:
         message = f"outputs stand in the order {', '.join(found)}; DALI fills them by position, whatever their names"
@@ -96,15 +95,15 @@ def _parameters_differ(model: ModelFolder, repository: Repository) -> Iterator[P
             yield error(model.config_path, message, _EXPORT_AGAIN, line)
 
 
-def _letterbox_unused(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
-    if not model.is_letterbox:
+def _preprocessing_unused(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
+    if not model.is_preprocessing:
         return
     readable = [repository.find(name) for name in repository.models]
     # A detector whose configuration cannot be read may be the one that uses it.
     if None in readable or any(_uses(other, model.name) for other in readable if other is not None):
         return
     yield note(
-        model.path, "no detector uses this letterbox", f"delete {model.name}/ if no more detectors of its size come"
+        model.path, "no detector uses this preprocessing", f"delete {model.name}/ if no more detectors of its kind come"
     )
 
 
@@ -120,5 +119,5 @@ RULES = (
     Rule("contract-tensors", _contract_tensors),
     Rule("output-order", _output_order),
     Rule("parameters-differ", _parameters_differ),
-    Rule("letterbox-unused", _letterbox_unused),
+    Rule("preprocessing-unused", _preprocessing_unused),
 )

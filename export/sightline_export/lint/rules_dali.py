@@ -88,15 +88,15 @@ def _dali_outputs(model: ModelFolder, repository: Repository) -> Iterator[Proble
 
 
 def _dali_size(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
-    size = model.letterbox_size
-    if size is None:
+    wanted = model.preprocessing
+    if wanted is None:
         return
-    for path, source, function in _pipelines(model):
-        for call in source.calls(function):
-            crop = source.literal(keyword(call, "crop")) if last_name(call) == "crop" else None
-            if isinstance(crop, tuple) and None not in crop and any(side != size for side in crop):
-                message = f"the pipeline makes pictures of {' x '.join(map(str, crop))}; the model's name says {size}"
-                yield error(path, message, _EXPORT_AGAIN, call.lineno)
+    for path, source in _sources(model):
+        for constant, value in (("KIND", wanted.kind), ("SIDES", wanted.sides)):
+            node = source.constants.get(constant)
+            if node is not None and source.literal(node) != value:
+                message = f"{constant} is {source.literal(node)!r}; the model's name says {value!r}"
+                yield error(path, message, _EXPORT_AGAIN, node.lineno)
 
 
 def _dali_import(model: ModelFolder, repository: Repository) -> Iterator[Problem]:

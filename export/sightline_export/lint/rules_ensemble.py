@@ -147,7 +147,7 @@ def _ensemble_tensors(model: ModelFolder, repository: Repository) -> Iterator[Pr
                 first, known = seen.setdefault(mapping[key], (part.name, shape))
                 if not known.fits(shape):
                     message = f"tensor {mapping[key]!r} is {known} in {first} and {shape} in {part.name}"
-                    fix = f"make {first} and {part.name} agree; detectors of one input size share one letterbox"
+                    fix = f"make {first} and {part.name} agree; detectors of one preprocessing share one model for it"
                     line = _line(model, step, f'key: "{key}"')
                     yield error(model.config_path, message, fix, line)
 

@@ -26,13 +26,13 @@ def signatures(tensors: Sequence[Any]) -> dict[str, Signature]:
 
 def expected_tensors(model: ModelFolder) -> tuple[Sequence[TensorSpec], Sequence[TensorSpec]] | None:
     """Inputs and outputs that the contract gives this model; None where it says nothing about it."""
-    if model.is_letterbox and model.letterbox_size is not None:
-        return contract.letterbox_inputs(), contract.letterbox_outputs(model.letterbox_size)
+    if model.preprocessing is not None:
+        return model.preprocessing.inputs, model.preprocessing.outputs
     if not isinstance(model.info, DetectorInfo):
         return None
     outputs = contract.detection_outputs(model.info.max_detections)
     if model.is_network:
-        return contract.network_inputs(model.info.image_size), outputs
+        return model.info.preprocessing.network_inputs, outputs
     if model.is_detector:
         return contract.ensemble_inputs(), outputs
     return None

@@ -9,9 +9,13 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from sightline.contract import DEFAULT_IMAGE_SIZE, check_image_size
+from sightline.detector_info import DetectorInfo
 from sightline.errors import CheckpointError, InvalidOptionError
+from sightline.preprocessing import Preprocessing
 from sightline_export.graph.scan import scan_over_images
-from sightline_export.heads import Head, recognise
+from sightline_export.families import Family
+from sightline_export.heads import HEADS
+from sightline_export.heads.recognise import recognise
 from sightline_export.options import ExportOptions, check_class_names
 from sightline_export.raw import RawNetwork
 from sightline_export.session import Session
@@ -20,6 +24,7 @@ from .convert import to_served_opset, with_float_interface
 from .integer_conv import with_float_convolutions
 from .interface import PictureInput, isolate_prediction, picture_input
 from .metadata import Metadata, read_metadata
+from .onnx_reference import OnnxFileReference
 
 _DEFAULT_STRIDE = 32
 
@@ -46,17 +51,35 @@ def load_onnx(source: Path, options: ExportOptions) -> RawNetwork:
     # First, as the conversion is checked by running both sides of it.
     model = with_float_convolutions(model)
     model = with_float_interface(to_served_opset(model, source, image_size=image_size))
+    output = model.graph.output[0].name
     model = model if picture.batched else scan_over_images(model)
     shape = _output_shape(model, image_size)
     names = options.classes or metadata.class_names
-    head = recognise(shape, class_count=None if names is None else len(names), wanted=options.head)
+    class_count = None if names is None else len(names)
+    family = recognise(shape, image_size=image_size, class_count=class_count, wanted=options.family)
+    preprocessing = Preprocessing(family.preprocessing, (image_size,))
+    class_names = _class_names(names, family, shape)
     return RawNetwork(
         model=model,
-        head=head,
-        image_size=image_size,
-        class_names=_class_names(names, head, shape),
+        head=HEADS[family.head],
+        preprocessing=preprocessing,
+        pixels=family.pixels,
+        class_names=class_names,
         stride=metadata.stride or _DEFAULT_STRIDE,
         source=source,
+        reference=OnnxFileReference(
+            source,
+            output=output,
+            batched=picture.batched,
+            pixels=family.pixels,
+            info=DetectorInfo(
+                class_names=class_names,
+                preprocessing=preprocessing,
+                head=family.head,
+                iou_threshold=options.iou_threshold,
+                max_detections=options.max_detections,
+            ),
+        ),
         versions=versions,
     )
 
@@ -93,13 +116,13 @@ def _output_shape(model: onnx.ModelProto, image_size: int) -> tuple[int, ...]:
     return Session(model).run([grey])[0].shape
 
 
-def _class_names(names: tuple[str, ...] | None, head: Head, shape: tuple[int, ...]) -> tuple[str, ...]:
+def _class_names(names: tuple[str, ...] | None, family: Family, shape: tuple[int, ...]) -> tuple[str, ...]:
     if names is not None:
         return check_class_names(names)
-    count = head.class_count((shape[1], shape[2]))
+    count = HEADS[family.head].class_count((shape[1], shape[2]))
     if not count:
         raise InvalidOptionError(
-            f"an output of layout {head.name} does not tell its classes, and neither does the file's metadata; "
+            f"an output of layout {family.head} does not tell its classes, and neither does the file's metadata; "
             "name them with --classes"
         )
     return tuple(f"class_{index}" for index in range(count))

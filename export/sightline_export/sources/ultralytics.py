@@ -14,6 +14,7 @@ import onnx
 
 from sightline.contract import DEFAULT_IMAGE_SIZE, check_image_size
 from sightline.errors import CheckpointError, InvalidOptionError
+from sightline.preprocessing import Preprocessing
 from sightline_export.graph.settings import IR_VERSION, OPSET
 from sightline_export.heads import ANCHORS_LAST, END_TO_END
 from sightline_export.options import ExportOptions, check_class_names
@@ -120,7 +121,7 @@ def _raw_network(model: Any, path: Path, options: ExportOptions, *, trained_size
     return RawNetwork(
         model=_trace(model, image_size=image_size, max_detections=options.max_detections),
         head=END_TO_END if end_to_end else ANCHORS_LAST,
-        image_size=image_size,
+        preprocessing=Preprocessing.letterbox(image_size),
         class_names=names,
         stride=stride,
         source=path,

@@ -17,13 +17,13 @@ from sightline.contract import EngineInfo
 from sightline.errors import ImageError
 from sightline_server import environment
 from sightline_server.cpu import threads_per_instance
-from sightline_server.decoding import Letterboxed, Letterboxer
+from sightline_server.decoding import Preprocessed, Preprocessor
 from sightline_server.engine_report import record_engine
 from sightline_server.pipeline import PIPELINE_ERRORS, Pipeline, dali_version
 
 
 class TritonPythonModel:
-    """One instance of a letterbox model."""
+    """One instance of a preprocessing model."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Build the model's pipeline."""
@@ -33,8 +33,8 @@ class TritonPythonModel:
         self._outputs = [output["name"] for output in config["output"]]
         self._pipeline = Pipeline(file, max_batch_size=config["max_batch_size"], threads=threads)
         self._isolate = environment.isolate_images()
-        self._letterboxer = Letterboxer(
-            self._pipeline, image_size=int(config["output"][0]["dims"][0]), max_pixels=_max_pixels(config)
+        self._preprocessor = Preprocessor(
+            self._pipeline, picture_hw=_picture_hw(config), max_pixels=_max_pixels(config)
         )
         resize = "OpenCV" if self._pipeline.uses_opencv else "DALI, many times slower: OpenCV is not installed"
         version = dali_version()
@@ -50,25 +50,25 @@ class TritonPythonModel:
         """Answer every request of a dynamic batch, each of one or several images padded with zeros to the longest."""
         batches = [_files(request) for request in requests]
         try:
-            letterboxed = self._run([data for files in batches for data in files])
+            pictures = self._run([data for files in batches for data in files])
         except PIPELINE_ERRORS as error:
             return [_failure(f"DALI error: {error}") for _ in requests]
         responses, start = [], 0
         for files in batches:
-            responses.append(self._response(letterboxed, start, start + len(files)))
+            responses.append(self._response(pictures, start, start + len(files)))
             start += len(files)
         return responses
 
-    def _run(self, files: list[bytes]) -> Letterboxed:
+    def _run(self, files: list[bytes]) -> Preprocessed:
         if self._isolate:
-            return self._letterboxer.run(files)
-        return Letterboxed(*self._pipeline.run(files), {})
+            return self._preprocessor.run(files)
+        return Preprocessed(*self._pipeline.run(files), {})
 
-    def _response(self, letterboxed: Letterboxed, start: int, stop: int) -> Any:
-        bad = [index for index in range(start, stop) if index in letterboxed.errors]
+    def _response(self, pictures: Preprocessed, start: int, stop: int) -> Any:
+        bad = [index for index in range(start, stop) if index in pictures.errors]
         if bad:
-            return _failure(_blame(letterboxed.errors, bad, start, stop))
-        rows = (letterboxed.images[start:stop], letterboxed.original_shapes[start:stop])
+            return _failure(_blame(pictures.errors, bad, start, stop))
+        rows = (pictures.images[start:stop], pictures.original_shapes[start:stop])
         tensors = [pb_utils.Tensor(name, values) for name, values in zip(self._outputs, rows, strict=True)]
         return pb_utils.InferenceResponse(output_tensors=tensors)
 
@@ -90,6 +90,11 @@ def _blame(errors: dict[int, ImageError], bad: list[int], start: int, stop: int)
         others = f" (and {len(bad) - 1} more of them cannot be used)" if len(bad) > 1 else ""
         reason = f"image {bad[0] - start + 1} of {stop - start}: {reason}{others}"
     return contract.format_image_error(first.kind, reason)
+
+
+def _picture_hw(config: dict[str, Any]) -> tuple[int, int]:
+    height, width = (int(side) for side in config["output"][0]["dims"][:2])
+    return height, width
 
 
 def _max_pixels(config: dict[str, Any]) -> int:
