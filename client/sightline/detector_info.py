@@ -20,6 +20,7 @@ from sightline.contract import (
 )
 from sightline.errors import ContractMismatchError, InvalidOptionError
 from sightline.preprocessing import Preprocessing
+from sightline.verification import Verification
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class DetectorInfo:
         source: name of the file it was exported from.
         source_sha256: that file's SHA-256, in hexadecimal.
         versions: versions of what exported it, by package.
+        verification: how it was compared with its source; None where it does not tell.
     """
 
     class_names: tuple[str, ...]
@@ -51,6 +53,7 @@ class DetectorInfo:
     source: str = ""
     source_sha256: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    verification: Verification | None = None
 
     def __post_init__(self) -> None:
         if not self.class_names:
@@ -67,6 +70,9 @@ class DetectorInfo:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["preprocessing"] = self.preprocessing.model_name
         values["versions"] = dict(sorted(self.versions.items()))
+        verification = values.pop("verification")
+        if verification is not None:
+            values["verification"] = verification.to_json()
         named = {PARAMETER_PREFIX + name: _encode_parameter(value) for name, value in values.items()}
         return {CONTRACT_VERSION_PARAMETER: str(CONTRACT_VERSION), **named}
 
@@ -84,9 +90,11 @@ class DetectorInfo:
                 "export the model again with `sightline export`"
             )
         try:
-            values = {f.name: _decode_parameter(f.name, parameters) for f in fields(cls)}
+            values = {f.name: _decode_parameter(f.name, parameters) for f in fields(cls) if f.name != "verification"}
             values["class_names"] = tuple(values["class_names"])
             values["preprocessing"] = Preprocessing.parse(values["preprocessing"])
+            verification = parameters.get(PARAMETER_PREFIX + "verification")
+            values["verification"] = None if verification is None else Verification.from_json(verification)
             return cls(**values)
         except (KeyError, ValueError, TypeError) as error:
             raise ContractMismatchError(f"parameters are incomplete or unreadable: {error}") from error
