@@ -15,6 +15,8 @@ from sightline.contract import (
 )
 from sightline.errors import InvalidOptionError
 
+from .families import family
+
 NmsKind = Literal["operator", "static", "none"]
 NMS_KINDS: tuple[NmsKind, ...] = get_args(NmsKind)
 
@@ -32,7 +34,7 @@ class ExportOptions:
             (TensorRT, CUDA), `none` takes a checkpoint's NMS-free head. Networks that end in finished detections
             get none of them.
         classes: one name per class id; None takes the model's own.
-        head: layout of the raw output (a name of `heads.HEADS`) where the shapes alone do not tell; else None.
+        family: sort of network (a name of `families.FAMILIES`) where the file alone does not tell; else None.
         max_pixels: largest width x height that is decoded, for every detector of this input size in the repository;
             None keeps what stands there, else `contract.DEFAULT_MAX_PIXELS`.
         seed: for the random weights of an architecture given as `.yaml`.
@@ -47,7 +49,7 @@ class ExportOptions:
     max_detections: int = DEFAULT_MAX_DETECTIONS
     nms: NmsKind = "operator"
     classes: tuple[str, ...] | None = None
-    head: str | None = None
+    family: str | None = None
     max_pixels: int | None = None
     seed: int = 0
 
@@ -60,6 +62,8 @@ class ExportOptions:
         _check_at_least_one("max_detections", self.max_detections)
         if self.max_pixels is not None:
             _check_at_least_one("max_pixels", self.max_pixels)
+        if self.family is not None:
+            family(self.family)
         if self.classes is not None:
             check_class_names(self.classes)
 

@@ -12,6 +12,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 TINY_SIZE = 320
+GRID_CANDIDATES = 21 * (TINY_SIZE // 32) ** 2
+"""Cells of the grids of 8, 16 and 32 pixels in a picture of that size."""
 
 
 def read_rgb(file: Path) -> npt.NDArray[np.uint8]:
@@ -29,10 +31,19 @@ def prediction(head: str, *, classes: int, candidates: int, seed: int = 0) -> np
     scores = generator.uniform(0, 1, (candidates, classes)) ** 6
     best = np.sort(scores.max(axis=1, keepdims=True), axis=0)[::-1]
     class_ids = generator.integers(0, classes, (candidates, 1))
+    objectness = generator.uniform(0, 1, (candidates, 1))
     columns = {
         "anchors_last": [centre, size, scores],
-        "anchors_first": [centre, size, generator.uniform(0, 1, (candidates, 1)), scores],
+        "anchors_first": [centre, size, objectness, scores],
         "end_to_end": [centre - size / 2, centre + size / 2, best, class_ids],
+        "grid": [
+            generator.uniform(-1, 2, (candidates, 2)),
+            generator.uniform(0, 2, (candidates, 2)),
+            objectness,
+            scores,
+        ],
+        "queries": [centre / TINY_SIZE, size / TINY_SIZE, scores],
+        "ranked_queries": [centre / TINY_SIZE, size / TINY_SIZE, best, class_ids],
     }
     output: npt.NDArray[np.float32] = np.hstack(columns[head]).astype(np.float32)
     return output.T if head == "anchors_last" else output

@@ -15,7 +15,8 @@ class Candidates:
     """What one image's raw output says before thresholds and suppression.
 
     Attributes:
-        boxes_xyxy: (A, 4), pixels of the letterboxed picture.
+        boxes_xyxy: (A, 4), pixels of the letterboxed picture; of a stretched or resized one, parts of its width and
+            height.
         scores: (A,).
         class_ids: (A,), the best class of each.
     """
@@ -33,8 +34,8 @@ class Head:
         name: as it stands in `DetectorInfo.head` and in the `head` option.
         layout: shape and meaning, for messages.
         needs_nms: whether one object can have several candidates.
-        decode: the onnxscript function: raw float32 to boxes_xyxy float32 [N, A, 4], scores float32 [N, A],
-            classes int64 [N, A].
+        decoding: gives, for a number of candidates A, the onnxscript function: raw float32 to boxes_xyxy float32
+            [N, A, 4], scores float32 [N, A], classes int64 [N, A].
         decode_numpy: the same for one image in plain numpy, written independently: the exporter compares the two.
         candidate_axis: axis of A in the raw output of one image (without the batch axis).
         class_count: number of classes that an output of these dims (without the batch axis) has, 0 where the dims
@@ -45,6 +46,6 @@ class Head:
     layout: str
     needs_nms: bool
     candidate_axis: int
-    decode: Any
+    decoding: Callable[[int], Any]
     decode_numpy: Callable[[npt.NDArray[np.float32]], Candidates]
     class_count: Callable[[tuple[int, int]], int | None]

@@ -1,4 +1,4 @@
-"""`[N, A, 5 + classes]`: the original YOLOv5 and YOLOv7, with an objectness beside the class scores."""
+"""`[N, A, 5 + classes]`: the original YOLOv5, YOLOv6 and YOLOv7, with an objectness beside the class scores."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def _class_count(dims: tuple[int, int]) -> int | None:
 ANCHORS_FIRST = Head(
     name="anchors_first",
     layout="[N, A, 5 + classes]: centre x, centre y, width, height in pixels, objectness, then a score per class "
-    "(original YOLOv5, YOLOv7)",
+    "(original YOLOv5, YOLOv6, YOLOv7)",
     needs_nms=True,
     candidate_axis=0,
-    decode=_decode,
+    decoding=lambda _: _decode,
     decode_numpy=_decode_numpy,
     class_count=_class_count,
 )

@@ -38,7 +38,7 @@ ANCHORS_LAST = Head(
     layout="[N, 4 + classes, A]: centre x, centre y, width, height in pixels, then a score per class (Ultralytics v8)",
     needs_nms=True,
     candidate_axis=1,
-    decode=_decode,
+    decoding=lambda _: _decode,
     decode_numpy=_decode_numpy,
     class_count=_class_count,
 )

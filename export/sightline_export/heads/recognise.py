@@ -1,63 +1,94 @@
-"""Which head a raw output has, told by its shape."""
+"""Which family a raw output belongs to, told by its shape."""
 
 from __future__ import annotations
 
-from sightline.errors import InvalidOptionError, UnknownHeadError
+from sightline.errors import UnknownHeadError
+from sightline_export.families import FAMILIES, ONNX_SUFFIX, Family, family
 
-from ._head import Head
-from .anchors_first import ANCHORS_FIRST
-from .anchors_last import ANCHORS_LAST
-from .end_to_end import END_TO_END
+from . import HEADS
+from .grid import GRID, input_size
 
-HEADS: dict[str, Head] = {head.name: head for head in (ANCHORS_LAST, ANCHORS_FIRST, END_TO_END)}
-"""Every known layout, by name."""
+Shape = tuple[int, ...]
 
 
-def recognise(shape: tuple[int, ...], *, class_count: int | None, wanted: str | None = None) -> Head:
-    """The one head that fits an output.
+def recognise(shape: Shape, *, image_size: int, class_count: int | None = None, wanted: str | None = None) -> Family:
+    """The one family that fits an output.
+
+    Layouts often share a shape. Then the number of candidates decides where it is that of a family's grids for this
+    input: 25,200 for 640 pixels are three in each cell, as anchors make them, 8,400 are one. Families that differ in
+    name only count as one.
 
     Args:
         shape: the output's shape, batch axis included.
+        image_size: side of the square input, in pixels.
         class_count: number of classes where it is known from elsewhere.
-        wanted: name of the only head to consider; None considers all.
+        wanted: name of the only family to consider; None considers all.
 
     Raises:
-        InvalidOptionError: `wanted` is no head's name.
+        InvalidOptionError: `wanted` is no family's name.
         UnknownHeadError: none fits, or several do.
     """
-    if wanted is not None and wanted not in HEADS:
-        raise InvalidOptionError(f"head {wanted!r} is not known; choose one of {', '.join(HEADS)}")
-    fitting = [head for head in HEADS.values() if wanted in (None, head.name) and _fits(head, shape, class_count)]
-    if len(fitting) == 1:
+    told = [each for each in FAMILIES.values() if _told_by_shape(each, shape)]
+    considered = [family(wanted)] if wanted else told
+    fitting = [each for each in considered if _fits(each, shape, image_size, class_count)]
+    fitting = [each for each in fitting if _has_its_number(each, shape, image_size)] or fitting
+    if len({(each.head, each.pixels, each.preprocessing) for each in fitting}) == 1:
         return fitting[0]
-    came = f"the output has shape {list(shape)}"
+    came = f"the output has shape {list(shape)} for {image_size} pixels"
     if class_count is not None:
-        came += f" with {class_count} class{'es' * (class_count != 1)}"
+        came += f", with {class_count} class{'es' * (class_count != 1)}"
     if fitting:
-        names = " and ".join(head.name for head in fitting)
-        raise UnknownHeadError(f"{came}, which fits {names}; say which with --head")
-    if counts := _counts(shape, wanted):
+        raise UnknownHeadError(f"{came}, which fits {_listed(fitting)}; say which with --family")
+    if counts := _counts(considered, shape, image_size):
         raise UnknownHeadError(f"{came}; that shape has {counts}. Give as many names with --classes")
     raise UnknownHeadError(f"{came}, which is no known layout{_of(wanted)}. Known are:\n{_known()}")
 
 
-def _fits(head: Head, shape: tuple[int, ...], class_count: int | None) -> bool:
-    if len(shape) != 3:
-        return False
-    count = head.class_count((shape[1], shape[2]))
+def _told_by_shape(each: Family, shape: Shape) -> bool:
+    usual = each.chosen is None or len(shape) != 3 or each.chosen[0] <= _candidates(each, shape) <= each.chosen[1]
+    return each.by_shape and ONNX_SUFFIX in each.suffixes and usual
+
+
+def _fits(each: Family, shape: Shape, image_size: int, class_count: int | None) -> bool:
+    count = _class_count(each, shape, image_size)
     return count is not None and (not count or class_count in (None, count))
 
 
-def _counts(shape: tuple[int, ...], wanted: str | None) -> str:
+def _class_count(each: Family, shape: Shape, image_size: int) -> int | None:
+    """As `Head.class_count`, for a shape with batch axis."""
+    if len(shape) != 3:
+        return None
+    if each.head == GRID.name and input_size(shape[1]) != image_size:
+        return None
+    return HEADS[each.head].class_count((shape[1], shape[2]))
+
+
+def _has_its_number(each: Family, shape: Shape, image_size: int) -> bool:
+    return any(grid.candidates(image_size) == _candidates(each, shape) for grid in each.grids)
+
+
+def _candidates(each: Family, shape: Shape) -> int:
+    return shape[1 + HEADS[each.head].candidate_axis]
+
+
+def _counts(considered: list[Family], shape: Shape, image_size: int) -> str:
     """Class counts that the shape alone would allow, in words."""
-    heads = [head for head in HEADS.values() if wanted in (None, head.name) and _fits(head, shape, None)]
-    counts = [(head.name, head.class_count((shape[1], shape[2]))) for head in heads]
-    return " or ".join(f"{count} classes as {name}" for name, count in counts if count)
+    fitting = [each for each in considered if _fits(each, shape, image_size, None)]
+    names: dict[int, list[Family]] = {}
+    for each in fitting:
+        if count := _class_count(each, shape, image_size):
+            names.setdefault(count, []).append(each)
+    return " or ".join(f"{count} classes as {_listed(families)}" for count, families in names.items())
+
+
+def _listed(families: list[Family]) -> str:
+    names = [each.name for each in families]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _of(wanted: str | None) -> str:
-    return f" for --head {wanted}" if wanted else ""
+    return f" for --family {wanted}" if wanted else ""
 
 
 def _known() -> str:
-    return "\n".join(f"  {head.name}: {head.layout}" for head in HEADS.values())
+    return "\n".join(f"  {each.name}: {HEADS[each.head].layout}" for each in FAMILIES.values())

@@ -12,8 +12,8 @@ from sightline.contract import DEFAULT_IMAGE_SIZE, check_image_size
 from sightline.detector_info import DetectorInfo
 from sightline.errors import CheckpointError, InvalidOptionError
 from sightline.preprocessing import Preprocessing
-from sightline_export.graph.scan import scan_over_images
 from sightline_export.families import Family
+from sightline_export.graph.scan import scan_over_images
 from sightline_export.heads import HEADS
 from sightline_export.heads.recognise import recognise
 from sightline_export.options import ExportOptions, check_class_names
