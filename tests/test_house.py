@@ -32,6 +32,7 @@ FOUNDATION = {
     "sightline.parity.report",
     "sightline.verification",
     "sightline.preprocessing",
+    "sightline.precision_recall",
 }
 HEAVY = {"torch", "torchvision", "ultralytics", "onnx", "onnxruntime", "openvino", "nvidia", "cv2", "supervision"}
 

@@ -34,14 +34,20 @@ def areas(boxes_xyxy: FloatArray) -> FloatArray:
     return sides[:, 0] * sides[:, 1]
 
 
-def pairwise_iou(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
-    """Intersection over union of every pair: (N, 4) and (M, 4) to (N, M), 0 to 1; 0 where both areas are 0."""
+def intersections(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
+    """Area that every pair shares, in square pixels: (N, 4) and (M, 4) to (N, M)."""
     low = np.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
     high = np.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])
     sides = np.clip(high - low, 0, None)
-    intersection = sides[..., 0] * sides[..., 1]
-    union = areas(first_xyxy)[:, None] + areas(second_xyxy)[None, :] - intersection
-    iou: FloatArray = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    shared: FloatArray = sides[..., 0] * sides[..., 1]
+    return shared
+
+
+def pairwise_iou(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
+    """Intersection over union of every pair: (N, 4) and (M, 4) to (N, M), 0 to 1; 0 where both areas are 0."""
+    shared = intersections(first_xyxy, second_xyxy)
+    union = areas(first_xyxy)[:, None] + areas(second_xyxy)[None, :] - shared
+    iou: FloatArray = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return iou
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -13,6 +13,7 @@ import numpy as np
 
 from sightline.detections import Detections, Result, Source
 from sightline.errors import InvalidOptionError, OutputError
+from sightline.file_names import FileNames
 from sightline.writers.base import Write, Writer
 from sightline.writers.files import AppendFile, JsonObject, encode_json, reason_of
 from sightline.writers.jsonl import BOX_DECIMALS, SCORE_DECIMALS, rounded
@@ -26,11 +27,11 @@ class CocoIds:
     """Image and category ids of an annotations file.
 
     Attributes:
-        images: for every bare file name, the ids of the images called so, by their `file_name`.
+        images: ids by file name.
         categories: category ids by name.
     """
 
-    images: Mapping[str, Mapping[str, int]]
+    images: FileNames[int]
     categories: Mapping[str, int]
 
     @classmethod
@@ -42,10 +43,7 @@ class CocoIds:
         """
         try:
             content: Any = json.loads(path.read_bytes())
-            images: dict[str, dict[str, int]] = defaultdict(dict)
-            for image in content["images"]:
-                file_name = PurePath(image["file_name"])
-                images[file_name.name][file_name.as_posix()] = image["id"]
+            images = FileNames.of((image["file_name"], image["id"]) for image in content["images"])
             categories = {category["name"]: category["id"] for category in content["categories"]}
         except OSError as error:
             raise InvalidOptionError(f"cannot read the annotations {path}: {reason_of(error)}") from error
@@ -59,15 +57,10 @@ class CocoIds:
         Raises:
             OutputError: there is none, or it cannot be told which of several it is.
         """
-        path = PurePath(source)
-        called_so = self.images.get(path.name, {})
-        if len(called_so) == 1:
-            return next(iter(called_so.values()))
-        fitting = [name for name in called_so if path.parts[-len(PurePath(name).parts) :] == PurePath(name).parts]
-        if not fitting:
-            what = "several images" if called_so else "no image"
-            raise OutputError(f"the annotations file has {what} called {path.name}; {RESULTS_FILE} leaves this out")
-        return called_so[max(fitting, key=len)]
+        try:
+            return self.images.find(PurePath(source))
+        except LookupError as error:
+            raise OutputError(f"the annotations file has {error}; {RESULTS_FILE} leaves this out") from error
 
 
 class CocoWriter(Writer):

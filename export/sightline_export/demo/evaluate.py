@@ -14,13 +14,14 @@ import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from torchvision.ops import batched_nms, box_convert, box_iou
+from torchvision.ops import batched_nms, box_convert
+
+from sightline.precision_recall import Curve, Outcomes, judge
 
 from .objects import CLASS_NAMES
 from .samples import HELD_OUT_SEED, Labelled, decode_rgb, held_out_set, letterbox
 
 _SCORE_FLOOR, _OVERLAP_LIMIT, _MOST_DETECTIONS = 0.001, 0.7, 300
-_RECALLS = np.linspace(0, 1, 101)
 
 
 class Found(NamedTuple):
@@ -58,44 +59,34 @@ def onnx_detector(path: Path, *, threads: int = 2) -> Detect:
 
 def average_precision_50(truths: Iterable[Labelled], detect: Detect) -> dict[str, float]:
     """Average precision at IoU 0.5 of each class that occurs, by COCO's 101-point rule."""
-    hits: dict[int, list[tuple[float, bool]]] = {index: [] for index in range(len(CLASS_NAMES))}
-    wanted = np.zeros(len(CLASS_NAMES), np.int64)
+    judged = [_Judged() for _ in CLASS_NAMES]
     for truth in truths:
         found = detect(truth.jpeg)
-        for index in hits:
-            boxes_xyxy = truth.boxes_xyxy[truth.class_ids == index]
-            wanted[index] += len(boxes_xyxy)
-            of_class = found.class_ids == index
-            hits[index] += _match(boxes_xyxy, found.boxes_xyxy[of_class], found.scores[of_class])
-    return {CLASS_NAMES[i]: _area(hits[i], int(wanted[i])) for i in hits if wanted[i]}
+        for index, of_class in enumerate(judged):
+            mine = found.class_ids == index
+            of_class.add(found.boxes_xyxy[mine], found.scores[mine], truth.boxes_xyxy[truth.class_ids == index])
+    return {
+        name: each.curve().average_precision() for name, each in zip(CLASS_NAMES, judged, strict=True) if each.wanted
+    }
 
 
-def _match(
-    wanted_xyxy: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], scores: NDArray[np.float32]
-) -> list[tuple[float, bool]]:
-    """Each box's score and whether it takes a wanted box that no better-scored one took."""
-    free = np.ones(len(wanted_xyxy), np.bool_)
-    outcome = []
-    overlaps = box_iou(torch.from_numpy(boxes_xyxy), torch.from_numpy(wanted_xyxy)).numpy()
-    for row in np.argsort(-scores, kind="stable"):
-        candidates = np.where(free, overlaps[row], 0)
-        best = int(candidates.argmax()) if len(candidates) else -1
-        hit = best >= 0 and candidates[best] >= 0.5
-        if hit:
-            free[best] = False
-        outcome.append((float(scores[row]), bool(hit)))
-    return outcome
+class _Judged:
+    """What became of the boxes of one class, picture after picture."""
 
+    def __init__(self) -> None:
+        self.wanted = 0
+        self._scores: list[NDArray[np.float32]] = []
+        self._outcomes: list[Outcomes] = []
 
-def _area(outcome: list[tuple[float, bool]], wanted: int) -> float:
-    if not outcome:
-        return 0.0
-    ordered = sorted(outcome, key=lambda pair: -pair[0])
-    right = np.cumsum([hit for _, hit in ordered])
-    precision = right / np.arange(1, len(right) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    positions = np.searchsorted(right / wanted, _RECALLS)
-    return float(np.mean(np.append(envelope, 0.0)[np.minimum(positions, len(envelope))]))
+    def add(
+        self, boxes_xyxy: NDArray[np.float32], scores: NDArray[np.float32], wanted_xyxy: NDArray[np.float32]
+    ) -> None:
+        self.wanted += len(wanted_xyxy)
+        self._scores.append(scores)
+        self._outcomes.append(judge(boxes_xyxy, scores, wanted_xyxy))
+
+    def curve(self) -> Curve:
+        return Curve.of(np.concatenate(self._scores), np.concatenate(self._outcomes), objects=self.wanted)
 
 
 def main(arguments: list[str] | None = None) -> None:
