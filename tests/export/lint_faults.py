@@ -15,11 +15,12 @@ from tests.export.lint_repository import (
     change_text,
     save,
     write_config,
-    write_letterbox,
+    write_preprocessing,
 )
 from tritonclient.grpc import model_config_pb2 as pb
 
 from sightline import contract
+from sightline.preprocessing import Preprocessing
 from sightline_export import config
 
 LETTERBOX, NETWORK, ENSEMBLE = "letterbox_640", "tiny_net", "tiny"
@@ -92,9 +93,16 @@ def rename_version(repository: Path) -> None:
 
 def smaller_letterbox(repository: Path) -> None:
     """The ensemble takes its pictures from a letterbox of another size."""
-    write_letterbox(repository, 320)
+    write_preprocessing(repository, Preprocessing.letterbox(320))
     shutil.rmtree(repository / LETTERBOX)
-    change_text(repository / ENSEMBLE / CONFIG, "letterbox_640", "letterbox_320")
+    change_text(repository / ENSEMBLE / CONFIG, 'model_name: "letterbox_640"', 'model_name: "letterbox_320"')
+
+
+def stretched_pictures(repository: Path) -> None:
+    """The ensemble takes its pictures, of the right size, from another preprocessing than its network was made for."""
+    write_preprocessing(repository, Preprocessing.stretch(640))
+    shutil.rmtree(repository / LETTERBOX)
+    change_text(repository / ENSEMBLE / CONFIG, 'model_name: "letterbox_640"', 'model_name: "stretch_640"')
 
 
 def network_as_plan(header: bytes) -> Callable[[Path], None]:
@@ -118,7 +126,7 @@ def hyphenated(repository: Path) -> None:
 
 
 def reserved_letterbox(repository: Path) -> None:
-    write_letterbox(repository, 320)
+    write_preprocessing(repository, Preprocessing.letterbox(320))
     (repository / "letterbox_320").rename(repository / "letterbox_100")
     change_config(repository / "letterbox_100", lambda c: setattr(c, "name", "letterbox_100"))
 
@@ -381,7 +389,13 @@ FAULTS = [
     ),
     Fault("output-order", "error", f"{LETTERBOX}/{CONFIG}:", in_config(LETTERBOX, swapped_outputs)),
     Fault("parameters-differ", "error", f"{ENSEMBLE}/{CONFIG}:", in_config(ENSEMBLE, shared_class_names)),
-    Fault("letterbox-unused", "note", "letterbox_320", lambda repository: write_letterbox(repository, 320)),
+    Fault("preprocessing-differs", "error", f"{ENSEMBLE}/{CONFIG}:", stretched_pictures),
+    Fault(
+        "preprocessing-unused",
+        "note",
+        "letterbox_320",
+        lambda repository: write_preprocessing(repository, Preprocessing.letterbox(320)),
+    ),
     # --- warm-up
     Fault(
         "warmup-absent", "warning", f"{NETWORK}/{CONFIG}", in_config(NETWORK, lambda c: c.ClearField("model_warmup"))

@@ -35,11 +35,9 @@ def write_good_repository(folder: Path, *, detector: str = DETECTOR, info: Detec
     return folder
 
 
-def write_letterbox(folder: Path, image_size: int) -> None:
-    """A letterbox that no detector uses."""
-    write_good_repository(
-        folder, detector="passing", info=replace(INFO, preprocessing=Preprocessing.letterbox(image_size))
-    )
+def write_preprocessing(folder: Path, preprocessing: Preprocessing) -> None:
+    """A preprocessing model that no detector uses."""
+    write_good_repository(folder, detector="passing", info=replace(INFO, preprocessing=preprocessing))
     shutil.rmtree(folder / "passing")
     shutil.rmtree(folder / contract.network_name("passing"))
 

@@ -95,6 +95,20 @@ def _parameters_differ(model: ModelFolder, repository: Repository) -> Iterator[P
             yield error(model.config_path, message, _EXPORT_AGAIN, line)
 
 
+def _preprocessing_differs(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
+    """Pictures of the right size, so that all goes on, made in a way that puts every box in the wrong place."""
+    if not model.is_detector or not isinstance(model.info, DetectorInfo):
+        return
+    wanted = model.info.preprocessing
+    for step in model.config.ensemble_scheduling.step:
+        part = repository.find(step.model_name)
+        used = part.preprocessing if part is not None else None
+        if used is not None and used != wanted and used.images == wanted.images:
+            message = f"its pictures come from {step.model_name}, but its network was made for {wanted.model_name}"
+            line = model.line_of("step ", f'model_name: "{step.model_name}"')
+            yield error(model.config_path, message, _EXPORT_AGAIN, line)
+
+
 def _preprocessing_unused(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
     if not model.is_preprocessing:
         return
@@ -119,5 +133,6 @@ RULES = (
     Rule("contract-tensors", _contract_tensors),
     Rule("output-order", _output_order),
     Rule("parameters-differ", _parameters_differ),
+    Rule("preprocessing-differs", _preprocessing_differs),
     Rule("preprocessing-unused", _preprocessing_unused),
 )
