@@ -25,7 +25,7 @@ def import_ultralytics() -> Any:
     Raises:
         MissingDependencyError: it is not installed.
     """
-    with tempfile.TemporaryDirectory(prefix="sightline-ultralytics-") as settings, _environment(settings):
+    with quietly():
         try:
             importlib.import_module("ultralytics.nn.tasks")
         except ImportError as error:
@@ -33,6 +33,13 @@ def import_ultralytics() -> Any:
                 f"Ultralytics checkpoints need the export extra ({error}): `make install` in a checkout"
             ) from error
     return sys.modules["ultralytics"]
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """What is imported inside keeps its hands off the user's settings and packages, and off the network."""
+    with tempfile.TemporaryDirectory(prefix="sightline-ultralytics-") as settings, _environment(settings):
+        yield
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from .asset import existing_checkpoint
 from .pickled import explain_refusal
 from .quiet import import_ultralytics
 from .random_weights import enliven
+from .ultralytics_reference import UltralyticsReference
 
 _UNREADABLE = (
     *(TypeError, RuntimeError, EOFError, ImportError, AttributeError, KeyError, ValueError, OSError),
@@ -118,6 +119,7 @@ def _raw_network(model: Any, path: Path, options: ExportOptions, *, trained_size
             f"try {image_size // stride * stride}"
         )
     end_to_end = _choose_branch(model, path, options)
+    reference = UltralyticsReference(model, image_size=image_size, options=options)
     return RawNetwork(
         model=_trace(model, image_size=image_size, max_detections=options.max_detections),
         head=END_TO_END if end_to_end else ANCHORS_LAST,
@@ -125,6 +127,7 @@ def _raw_network(model: Any, path: Path, options: ExportOptions, *, trained_size
         class_names=names,
         stride=stride,
         source=path,
+        reference=reference,
         versions={"torch": torch.__version__, "ultralytics": import_ultralytics().__version__},
     )
 
