@@ -36,6 +36,8 @@ class DetectorInfo:
         score_floor: lowest effective score threshold, 0 to 1.
         iou_threshold: IoU above which non-maximum suppression drops the weaker box, 0 to 1.
         max_detections: output slots per image.
+        multi_label: whether every class of a box above the threshold is a detection of its own; otherwise a box has its
+            best class only.
         source: name of the file it was exported from.
         source_sha256: that file's SHA-256, in hexadecimal.
         versions: versions of what exported it, by package.
@@ -50,6 +52,7 @@ class DetectorInfo:
     score_floor: float = SCORE_FLOOR
     iou_threshold: float = DEFAULT_IOU_THRESHOLD
     max_detections: int = DEFAULT_MAX_DETECTIONS
+    multi_label: bool = False
     source: str = ""
     source_sha256: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +67,8 @@ class DetectorInfo:
         check_fraction("score floor", self.score_floor)
         if self.max_detections < 1:
             raise InvalidOptionError(f"max_detections is {self.max_detections}; it must be at least 1")
+        if not isinstance(self.multi_label, bool):
+            raise InvalidOptionError(f"multi_label is {self.multi_label!r}; it must be true or false")
 
     def to_parameters(self) -> dict[str, str]:
         """Values for `parameters` of `config.pbtxt`, by full name: text as it is, the rest as JSON."""

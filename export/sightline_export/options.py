@@ -34,6 +34,8 @@ class ExportOptions:
             (TensorRT, CUDA), `none` takes a checkpoint's NMS-free head. Networks that end in finished detections
             get none of them.
         classes: one name per class id; None takes the model's own.
+        multi_label: whether every class of a box above the threshold is a detection of its own, as in the evaluations
+            that published tables come from; without it, a box has its best class only.
         family: sort of network (a name of `families.FAMILIES`) where the file alone does not tell; else None.
         max_pixels: largest width x height that is decoded, for every detector of this input size in the repository;
             None keeps what stands there, else `contract.DEFAULT_MAX_PIXELS`.
@@ -49,6 +51,7 @@ class ExportOptions:
     max_detections: int = DEFAULT_MAX_DETECTIONS
     nms: NmsKind = "operator"
     classes: tuple[str, ...] | None = None
+    multi_label: bool = False
     family: str | None = None
     max_pixels: int | None = None
     seed: int = 0
