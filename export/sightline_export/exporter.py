@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import onnx
 
-from sightline.contract import NETWORK_SUFFIX, PREPROCESSING_PREFIXES, check_model_name
+from sightline.contract import DEFAULT_MAX_PIXELS, NETWORK_SUFFIX, PREPROCESSING_PREFIXES, check_model_name
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ExportError
+from sightline.parity import export_bar
+from sightline.verification import Verification
 
-from .graph import GraphSettings, compose
+from .alive import check_alive
+from .cost import Cost, network_cost
+from .gate import Candidate, Chain, Gate, Progress, pass_gate
+from .graph import GraphSettings, check_multi_label, compose
 from .options import ExportOptions
 from .pictures import sample_pictures
+from .pixel_limit import standing_limit
 from .raw import RawNetwork, sha256
-from .repository import InstalledDetector, install_detector
+from .raw_difference import RawDifference
+from .repository import InstalledDetector, check_free, install_detector
+from .sample import SampleFiles, first_pictures, open_sample
 from .sources import load
-from .verify import Verification, probe, verify
+from .verify import GraphCheck, compare_raw, network_input, probe, verify
 
-Progress = Callable[[str], None]
-"""Is told, in a few words, what begins."""
+_LEAST_PROBED = 2
+"""Drawn pictures for networks that take one picture at a time, which are the slow ones."""
+_PROBED_SAMPLES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,21 +40,34 @@ class ExportReport:
 
     Attributes:
         name: the detector's name.
-        info: what it tells about itself.
+        info: what it tells about itself, with how it was compared with its source.
         installed: where it stands.
-        verification: what was compared before it was installed.
+        graph_check: how the composed graph was compared with plain numpy.
+        raw_difference: how far the raw predictions are from the source's own.
+        cost: parameters and arithmetic of the network.
     """
 
     name: str
     info: DetectorInfo
     installed: InstalledDetector
-    verification: Verification
+    graph_check: GraphCheck
+    raw_difference: RawDifference
+    cost: Cost
+
+    @property
+    def verification(self) -> Verification:
+        """How the served detector was compared with its source."""
+        assert self.info.verification is not None
+        return self.info.verification
 
 
-def export(
+def export(  # noqa: PLR0913 - what is made of what, where, and how it is judged
     source: Path,
     *,
     repository: Path,
+    chain: Chain | None,
+    sample: Path | None = None,
+    min_match: float | None = None,
     name: str | None = None,
     options: ExportOptions | None = None,
     progress: Progress = lambda _: None,
@@ -54,8 +75,12 @@ def export(
     """Make a served detector of a checkpoint, an architecture or an ONNX file; on any error nothing is changed.
 
     Args:
-        source: a `.pt`, `.yaml` or `.onnx`; see `sources.load`.
+        source: the file; see `sources.load`.
         repository: Triton's folder of models; made if it is missing.
+        chain: serves the candidate, to compare it with its source before it is installed; None installs it without,
+            marked as unverified.
+        sample: folder of images to compare on; None takes the pictures that come with the package.
+        min_match: share of the source's detections that must be matched, 0 to 1; None takes the precision's.
         name: the detector's name; None makes one of the file's name.
         options: what is fixed in the export.
         progress: is told each step.
@@ -70,21 +95,62 @@ def export(
     """
     options = options or ExportOptions()
     name = check_model_name(name) if name is not None else default_name(source)
+    check_free(repository, name)
+    files = open_sample(sample)
+    export_bar(options.precision, min_match=min_match)
+    gate = Gate(chain=chain, sample=files, min_match=min_match) if chain is not None else None
     progress(f"reading {source}")
     raw = load(source, options)
-    pictures = sample_pictures()
+    made = _make(raw, options, files, progress)
+    limit = options.max_pixels or standing_limit(repository, raw.preprocessing.model_name) or DEFAULT_MAX_PIXELS
+    candidate = Candidate(name=name, model=made.model, info=made.info, max_pixels=limit)
+    verification = pass_gate(candidate, raw.reference, gate, progress=progress) if gate is not None else _SKIPPED
+    info = replace(made.info, verification=verification)
+    progress(f"installing {name} in {repository}")
+    installed = install_detector(repository, name, made.model, info, max_pixels=options.max_pixels)
+    if (change := installed.limit_change) is not None:
+        progress(str(change))
+    return ExportReport(
+        name=name,
+        info=info,
+        installed=installed,
+        graph_check=made.check,
+        raw_difference=made.difference,
+        cost=made.cost,
+    )
+
+
+_SKIPPED = Verification(outcome="skipped")
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A detector that is not installed yet: facts, graph, and what was checked in this process."""
+
+    info: DetectorInfo
+    model: bytes
+    check: GraphCheck
+    difference: RawDifference
+    cost: Cost
+
+
+def _make(raw: RawNetwork, options: ExportOptions, files: SampleFiles, progress: Progress) -> _Made:
+    """Compose the served graph, and check it without a server."""
+    if options.multi_label:
+        check_multi_label(raw.head)
+    drawn = sample_pictures()[: None if raw.preprocessing.max_batch_size > 1 else _LEAST_PROBED]
+    pictures = [*drawn, *first_pictures(files, _PROBED_SAMPLES)]
     raw_outputs = probe(raw, pictures)
+    difference = compare_raw(raw, pictures[-(_PROBED_SAMPLES + 1) :], raw_outputs[-(_PROBED_SAMPLES + 1) :])
+    check_alive(raw_outputs, raw.head)
     info = _describe(raw, options)
     progress(f"composing the graph ({raw.head.name} head, {len(info.class_names)} classes, {info.preprocessing})")
     candidate_count = raw_outputs[0].shape[raw.head.candidate_axis]
     served = compose(raw.model, raw.head, _settings(raw, info, options, candidate_count=candidate_count))
     progress(f"comparing it with the raw network on {len(pictures)} pictures")
-    verification = verify(served, info, pictures, raw_outputs)
-    progress(f"installing {name} in {repository}")
-    installed = install_detector(repository, name, _serialise(served), info, max_pixels=options.max_pixels)
-    if (change := installed.limit_change) is not None:
-        progress(str(change))
-    return ExportReport(name=name, info=info, installed=installed, verification=verification)
+    check = verify(served, info, pictures, raw_outputs)
+    cost = network_cost(raw.model, network_input(raw, pictures[0]))
+    return _Made(info, _serialise(served), check, difference, cost)
 
 
 def default_name(source: Path) -> str:
@@ -110,6 +176,7 @@ def _describe(raw: RawNetwork, options: ExportOptions) -> DetectorInfo:
         score_floor=raw.score_floor,
         iou_threshold=options.iou_threshold,
         max_detections=options.max_detections,
+        multi_label=options.multi_label,
         source=raw.source.name,
         source_sha256=sha256(raw.source) if raw.source.is_file() else "",
         versions={**own, **raw.versions},
@@ -123,6 +190,7 @@ def _settings(raw: RawNetwork, info: DetectorInfo, options: ExportOptions, *, ca
         class_count=len(info.class_names),
         candidate_count=candidate_count,
         max_detections=info.max_detections,
+        multi_label=info.multi_label,
         iou_threshold=info.iou_threshold,
         score_floor=info.score_floor,
         nms=options.nms,

@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from sightline.boxes import FloatArray, clip_boxes, letterbox, non_maximum_suppression
 from sightline.detector_info import DetectorInfo
+from sightline.errors import InvalidOptionError
 from sightline.preprocessing import Preprocessing
 
+from .graph.settings import MOST_PAIRS
 from .heads import HEADS, Candidates, Head
 
 
@@ -42,13 +44,24 @@ def detect(
     """
     head = HEADS[info.head]
     threshold = score_threshold if score_threshold >= info.score_floor else info.score_floor
-    candidates = head.decode_numpy(raw)
+    candidates = _every_class(raw, head) if info.multi_label else head.decode_numpy(raw)
     sound = np.isfinite(candidates.boxes_xyxy).all(axis=1) & np.isfinite(candidates.scores)
     keep = np.flatnonzero(sound & (candidates.scores >= np.float32(threshold)))
     boxes, scores, classes = candidates.boxes_xyxy[keep], candidates.scores[keep], candidates.class_ids[keep]
     best = _best(Candidates(boxes, scores, classes), head, info)
     original = _to_original(boxes[best], info.preprocessing, image_size_hw)
     return Found(original.astype(np.float32), np.minimum(scores[best], 1), classes[best])
+
+
+def _every_class(raw: npt.NDArray[np.float32], head: Head) -> Candidates:
+    """The best pairs of a box and a class as candidates; `class_ids` is the pair's class."""
+    if head.by_class is None:
+        raise InvalidOptionError(f"a {head.name} head does not tell the score of every class")
+    scores = head.by_class.scores_numpy(raw)
+    boxes_xyxy = head.decode_numpy(raw).boxes_xyxy
+    best = np.argsort(-np.nan_to_num(scores.ravel()), kind="stable")[:MOST_PAIRS]
+    boxes, class_ids = np.unravel_index(best, scores.shape)
+    return Candidates(boxes_xyxy[boxes], scores[boxes, class_ids], class_ids)
 
 
 def _to_original(

@@ -59,6 +59,11 @@ Families:
     show_default=True,
     help="Detections per image, at the most.",
 )
+@click.option(
+    "--multi-label",
+    is_flag=True,
+    help="Give every class of a box that is above the threshold, as published tables are made; for `evaluate`.",
+)
 @click.option("--classes", help="Names of the classes, separated by commas; without it, the model's own.")
 @click.option(
     "--nms",
@@ -103,6 +108,7 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
         max_detections=choices["max_det"],
         nms=choices["nms"],
         classes=tuple(part.strip() for part in classes.split(",")) if classes is not None else None,
+        multi_label=choices["multi_label"],
         family=choices["family"],
         max_pixels=choices["max_pixels"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .compose import compose
+from .multi_label import check_multi_label
 from .settings import GraphSettings
 
-__all__ = ["GraphSettings", "compose"]
+__all__ = ["GraphSettings", "check_multi_label", "compose"]

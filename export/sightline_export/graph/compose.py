@@ -18,6 +18,7 @@ from sightline.contract import (
 from sightline_export.heads import Head
 from sightline_export.script import Floats, Integers, Integers32, graph_function, op
 
+from .multi_label import pairing
 from .settings import IR_VERSION, OPSET, GraphSettings
 from .steps import finishing, fronting, selecting, thresholding, to_original
 from .suppression import by_matrix, by_operator
@@ -53,7 +54,10 @@ def compose(raw: onnx.ModelProto, head: Head, settings: GraphSettings) -> onnx.M
 
 def postprocess(head: Head, settings: GraphSettings) -> onnx.ModelProto:
     """The part behind the network alone: raw output, original_shape, score_threshold to the contract's outputs."""
-    decode = head.decoding(settings.candidate_count)
+    if settings.multi_label:
+        decode, settings = pairing(head, settings)
+    else:
+        decode = head.decoding(settings.candidate_count)
     threshold = thresholding(score_floor=settings.score_floor)
     suppress = _suppression(head, settings)
     slots = min(settings.max_detections, _candidates_after(head, settings))

@@ -16,6 +16,10 @@ STATIC_CANDIDATES = 1024
 """Best candidates per image that the static suppression looks at; the rest is dropped."""
 STATIC_ROUNDS = 16
 """Rounds of the static suppression; exact while no chain of boxes, each dropped by the one before, is longer."""
+MOST_PAIRS = 30_000
+"""Best pairs of a box and a class per image that a graph with `multi_label` looks at, as Ultralytics' `val` does."""
+STATIC_PAIRS = 2048
+"""The same for the static suppression, which compares each with each; TensorRT's TopK gives 3,840 at the most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,7 @@ class GraphSettings:
         score_floor: lowest effective score threshold.
         nms: how it is dropped.
         static_candidates: see `STATIC_CANDIDATES`.
+        multi_label: whether every class of a box is a candidate, instead of its best one.
     """
 
     preprocessing: Preprocessing
@@ -43,3 +48,4 @@ class GraphSettings:
     score_floor: float
     nms: NmsKind
     static_candidates: int = STATIC_CANDIDATES
+    multi_label: bool = False

@@ -6,7 +6,7 @@ has which layout, and what it wants to see in a picture, stands in `sightline_ex
 
 from __future__ import annotations
 
-from ._head import Candidates, Head
+from ._head import ByClass, Candidates, Head
 from .anchors_first import ANCHORS_FIRST
 from .anchors_last import ANCHORS_LAST
 from .end_to_end import END_TO_END
@@ -26,6 +26,7 @@ __all__ = [
     "HEADS",
     "QUERIES",
     "RANKED_QUERIES",
+    "ByClass",
     "Candidates",
     "Head",
 ]

@@ -26,6 +26,19 @@ class Candidates:
     class_ids: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class ByClass:
+    """How a layout tells the score of every class, not of the best one alone.
+
+    Attributes:
+        scores: the onnxscript function: raw float32 to float32 [N, C, A].
+        scores_numpy: the same for one image in plain numpy, written independently: (A, C).
+    """
+
+    scores: Any
+    scores_numpy: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Head:
     """One layout of raw outputs.
@@ -40,6 +53,7 @@ class Head:
         candidate_axis: axis of A in the raw output of one image (without the batch axis).
         class_count: number of classes that an output of these dims (without the batch axis) has, 0 where the dims
             do not tell, None where they do not fit this layout.
+        by_class: how every class's score is told; None where a candidate has one class only.
     """
 
     name: str
@@ -49,3 +63,4 @@ class Head:
     decoding: Callable[[int], Any]
     decode_numpy: Callable[[npt.NDArray[np.float32]], Candidates]
     class_count: Callable[[tuple[int, int]], int | None]
+    by_class: ByClass | None = None

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sightline.boxes import xywh_to_xyxy
 from sightline_export.script import Floats, Integers, graph_function, op
 
-from ._head import Candidates, Head
+from ._head import ByClass, Candidates, Head
 
 
 @graph_function
@@ -29,6 +29,20 @@ def _decode_numpy(raw: npt.NDArray[np.float32]) -> Candidates:
     return Candidates(xywh_to_xyxy(raw[:, :4]), confidence.max(axis=1), confidence.argmax(axis=1))
 
 
+@graph_function
+def _scores(raw: Floats) -> Floats:
+    return op.Transpose(raw[:, :, 5:] * raw[:, :, 4:5], perm=[0, 2, 1])
+
+
+def _scores_numpy(raw: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    confidence: npt.NDArray[np.float32] = raw[:, 5:] * raw[:, 4:5]
+    return confidence
+
+
+WITH_OBJECTNESS = ByClass(_scores, _scores_numpy)
+"""Every class's score times the objectness."""
+
+
 def _class_count(dims: tuple[int, int]) -> int | None:
     anchors, channels = dims
     return channels - 5 if 5 < channels < anchors else None
@@ -43,4 +57,5 @@ ANCHORS_FIRST = Head(
     decoding=lambda _: _decode,
     decode_numpy=_decode_numpy,
     class_count=_class_count,
+    by_class=WITH_OBJECTNESS,
 )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sightline.boxes import xywh_to_xyxy
 from sightline_export.script import Floats, Integers, graph_function, op
 
-from ._head import Candidates, Head
+from ._head import ByClass, Candidates, Head
 
 
 @graph_function
@@ -28,6 +28,16 @@ def _decode_numpy(raw: npt.NDArray[np.float32]) -> Candidates:
     return Candidates(xywh_to_xyxy(by_anchor[:, :4]), by_anchor[:, 4:].max(axis=1), by_anchor[:, 4:].argmax(axis=1))
 
 
+@graph_function
+def _scores(raw: Floats) -> Floats:
+    return op.Identity(raw[:, 4:, :])
+
+
+def _scores_numpy(raw: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    by_anchor: npt.NDArray[np.float32] = raw.T
+    return by_anchor[:, 4:]
+
+
 def _class_count(dims: tuple[int, int]) -> int | None:
     channels, anchors = dims
     return channels - 4 if 4 < channels < anchors else None
@@ -41,4 +51,5 @@ ANCHORS_LAST = Head(
     decoding=lambda _: _decode,
     decode_numpy=_decode_numpy,
     class_count=_class_count,
+    by_class=ByClass(_scores, _scores_numpy),
 )

@@ -16,6 +16,7 @@ from sightline.boxes import xywh_to_xyxy
 from sightline_export.script import Floats, Integers, graph_function, op
 
 from ._head import Candidates, Head
+from .anchors_first import WITH_OBJECTNESS
 
 STRIDES = (8, 16, 32)
 """Pixels between the cells of each scale, in the order in which the scales follow one another."""
@@ -94,4 +95,5 @@ GRID = Head(
     decoding=_decoding,
     decode_numpy=_decode_numpy,
     class_count=_class_count,
+    by_class=WITH_OBJECTNESS,
 )

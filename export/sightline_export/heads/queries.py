@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sightline.boxes import xywh_to_xyxy
 from sightline_export.script import Floats, Integers, graph_function, op
 
-from ._head import Candidates, Head
+from ._head import ByClass, Candidates, Head
 from .end_to_end import score_and_class
 
 
@@ -35,6 +35,15 @@ def _decode_numpy(raw: npt.NDArray[np.float32]) -> Candidates:
     return Candidates(xywh_to_xyxy(raw[:, :4]), raw[:, 4:].max(axis=1), raw[:, 4:].argmax(axis=1))
 
 
+@graph_function
+def _scores(raw: Floats) -> Floats:
+    return op.Transpose(raw[:, :, 4:], perm=[0, 2, 1])
+
+
+def _scores_numpy(raw: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return raw[:, 4:]
+
+
 def _class_count(dims: tuple[int, int]) -> int | None:
     return dims[1] - 4 if dims[1] > 4 else None
 
@@ -48,6 +57,7 @@ QUERIES = Head(
     decoding=lambda _: _decode,
     decode_numpy=_decode_numpy,
     class_count=_class_count,
+    by_class=ByClass(_scores, _scores_numpy),
 )
 
 
