@@ -42,7 +42,7 @@ class Verification:
     extra: int = 0
     worst_iou: float = 1.0
     worst_score_difference: float = 0.0
-    min_match: float = 1.0
+    min_match: float = 0.0
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:

@@ -59,7 +59,7 @@ class RawNetwork:
     class_names: tuple[str, ...]
     stride: int
     source: Path
-    reference: SourceDetector | None = None
+    reference: SourceDetector
     pixels: PixelFormat = ZERO_TO_ONE
     score_floor: float = SCORE_FLOOR
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -103,6 +103,16 @@ def install_detector(
     return InstalledDetector(repository / name, repository / network, repository / preprocessing, fresh, change)
 
 
+def check_free(repository: Path, name: str) -> None:
+    """Accept a repository where an export may write the detector `name`.
+
+    Raises:
+        ExportError: something that no export wrote stands at that name.
+    """
+    for part in (name, contract.network_name(name)):
+        _check_ours(repository / part)
+
+
 def _preprocessing_files(preprocessing: Preprocessing, max_pixels: int) -> dict[str, bytes]:
     jpeg = warmup_jpeg()
     config = preprocessing_config(preprocessing, max_pixels=max_pixels, warmup_jpeg_bytes=len(jpeg))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 
 from sightline.contract import DEFAULT_MAX_PIXELS
-from sightline.errors import CorruptImageError, InvalidOptionError
+from sightline.errors import CorruptImageError, ImageError, InvalidOptionError
 from sightline.headers import check_image
 
 from .pictures import Picture
@@ -61,6 +62,17 @@ def open_sample(folder: Path | None) -> SampleFiles:
     if not names:
         raise InvalidOptionError(f"sample {str(place)!r} holds no file; give a folder of photos with --sample")
     return SampleFiles(place, tuple(names))
+
+
+def first_pictures(files: SampleFiles, count: int) -> list[Picture]:
+    """The first few that can be decoded."""
+    pictures: list[Picture] = []
+    for name in files:
+        with contextlib.suppress(ImageError):
+            pictures.append(decode_rgb(files[name]))
+        if len(pictures) == count:
+            break
+    return pictures
 
 
 def decode_rgb(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:

@@ -22,6 +22,7 @@ from sightline.errors import VerificationError
 
 from .pictures import Picture, preprocess
 from .raw import RawNetwork
+from .raw_difference import RawDifference, check_raw_difference, raw_difference
 from .reference import Found, detect
 from .session import Session
 
@@ -35,8 +36,8 @@ _THRESHOLDS = (SCORE_FLOOR, DEFAULT_SCORE_THRESHOLD, float("nan"), 2.0)
 
 
 @dataclass(frozen=True)
-class Verification:
-    """What was compared.
+class GraphCheck:
+    """How the composed graph was compared with plain numpy behind the raw network.
 
     Attributes:
         pictures: how many.
@@ -56,12 +57,33 @@ def probe(raw: RawNetwork, pictures: Sequence[Picture]) -> list[npt.NDArray[np.f
         VerificationError: it does not run, or its outputs have the right shape but another meaning.
     """
     session = Session(raw.model)
-    outputs = []
-    for picture in pictures:
-        output = session.run([raw.pixels.apply(preprocess(picture, raw.preprocessing))[None]])[0]
-        outputs.append(np.asarray(output[0], dtype=np.float32))
+    outputs = [np.asarray(session.run([network_input(raw, picture)])[0][0], dtype=np.float32) for picture in pictures]
     check_raw_values(outputs, raw)
     return outputs
+
+
+def network_input(raw: RawNetwork, picture: Picture) -> npt.NDArray[np.float32]:
+    """What the raw network takes of one picture; float32 [1, 3, H, W]."""
+    return raw.pixels.apply(preprocess(picture, raw.preprocessing))[None]
+
+
+def compare_raw(
+    raw: RawNetwork, pictures: Sequence[Picture], raw_outputs: Sequence[npt.NDArray[np.float32]]
+) -> RawDifference:
+    """How far the raw predictions are from the source's own.
+
+    Args:
+        raw: the network, and its source.
+        pictures: of any sizes.
+        raw_outputs: what `probe` gave for them.
+
+    Raises:
+        VerificationError: further than rounding explains.
+    """
+    source = [np.asarray(raw.reference.raw(network_input(raw, each))[0], dtype=np.float32) for each in pictures]
+    difference = raw_difference(source, raw_outputs, raw.head)
+    check_raw_difference(difference)
+    return difference
 
 
 def verify(
@@ -69,7 +91,7 @@ def verify(
     info: DetectorInfo,
     pictures: Sequence[Picture],
     raw_outputs: Sequence[npt.NDArray[np.float32]],
-) -> Verification:
+) -> GraphCheck:
     """Run the served graph on a batch of all pictures and on one alone, and compare with the raw outputs.
 
     Args:
@@ -89,7 +111,7 @@ def verify(
         for i, came in zip(batch, outputs, strict=True):
             wanted = _reference(raw_outputs[i], info, pictures[i], thresholds[i])
             counts.append((len(wanted.scores), _matched(came, wanted, where=f"picture {i} of {len(batch)}")))
-    return Verification(len(pictures), sum(count for count, _ in counts), sum(matched for _, matched in counts))
+    return GraphCheck(len(pictures), sum(count for count, _ in counts), sum(matched for _, matched in counts))
 
 
 def _batches(count: int, *, together: bool) -> list[list[int]]:
