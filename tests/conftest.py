@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -11,9 +12,12 @@ from pathlib import Path
 import pytest
 import tritonclient.grpc
 
+from sightline.cli._chain import EmbeddedChain
 from sightline.contract import Precision
 from sightline.errors import MissingDependencyError
 from sightline_bench.noop import DEFAULT_NAME, write_noop_detector
+from sightline_export.options import ExportOptions
+from sightline_export.sample import BUNDLED_FOLDER
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -124,23 +128,42 @@ def load_model(server: EmbeddedServer) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
+def chain(server: EmbeddedServer) -> Iterator[EmbeddedChain]:
+    """What `sightline export` compares a candidate with its source through, in the session's server."""
+    with EmbeddedChain(server) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def small_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three pictures, for exports whose comparison is not what is tested."""
+    folder = tmp_path_factory.mktemp("small_sample")
+    for name in ("crowd.jpg", "garden.jpg", "tiles.jpg"):
+        shutil.copy(BUNDLED_FOLDER / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def noop_model(server: EmbeddedServer) -> str:
     """Name of a served detector that finds nothing, at once."""
     return DEFAULT_NAME
 
 
 @pytest.fixture(scope="session")
-def serve_detector(repository: Path, load_model: Callable[[str], None], shared_data: Path) -> Callable[[str], str]:
+def serve_detector(
+    repository: Path, load_model: Callable[[str], None], shared_data: Path, chain: EmbeddedChain, small_sample: Path
+) -> Callable[[str], str]:
     """A function that exports one of `DETECTORS` into the session's server, the first time, and returns its name."""
     from sightline_export.exporter import export
-    from sightline_export.options import ExportOptions
 
     served: set[str] = set()
 
     def serve(name: str) -> str:
         source, precision = DETECTORS[name]
         if name not in served:
-            export(shared_data / source, repository=repository, name=name, options=ExportOptions(precision=precision))
+            options = ExportOptions(precision=precision)
+            where = {"repository": repository, "chain": chain, "sample": small_sample}
+            export(shared_data / source, name=name, options=options, **where)
             load_model(name)
             served.add(name)
         return name

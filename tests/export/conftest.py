@@ -10,6 +10,7 @@ import pytest
 import torch
 from tests.export.tiny import prediction, tiny_model
 
+from sightline.cli._chain import EmbeddedChain
 from sightline_export.exporter import ExportReport, export
 
 
@@ -20,10 +21,12 @@ def one_torch_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def yolov8n(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
+def yolov8n(
+    shared_data: Path, tmp_path_factory: pytest.TempPathFactory, chain: EmbeddedChain, small_sample: Path
+) -> ExportReport:
     """yolov8n.pt, exported with the defaults."""
     repository = tmp_path_factory.mktemp("exported")
-    return export(shared_data / "weights" / "yolov8n.pt", repository=repository)
+    return export(shared_data / "weights" / "yolov8n.pt", repository=repository, chain=chain, sample=small_sample)
 
 
 @pytest.fixture
@@ -40,5 +43,5 @@ def save(tmp_path: Path) -> Callable[[onnx.ModelProto], Path]:
 
 @pytest.fixture
 def tiny_onnx(save: Callable[[onnx.ModelProto], Path]) -> Path:
-    """A file of a detector that always finds the same."""
+    """A file of a detector that finds nearly the same in every picture."""
     return save(tiny_model(prediction("anchors_last", classes=3, candidates=50)))

@@ -14,6 +14,7 @@ import onnx
 import pytest
 import torch
 
+from sightline.cli._chain import EmbeddedChain
 from sightline.errors import CheckpointError, InvalidOptionError
 from sightline_export.config import parse
 from sightline_export.exporter import export
@@ -38,14 +39,19 @@ QUICK = 320
 
 
 @pytest.mark.parametrize(("architecture", "nms", "head"), FAMILIES)
-def test_every_family(architecture: str, nms: NmsKind, head: str, tmp_path: Path) -> None:
+def test_every_family(
+    architecture: str, nms: NmsKind, head: str, *, tmp_path: Path, chain: EmbeddedChain, small_sample: Path
+) -> None:
     options = ExportOptions(image_size=QUICK, nms=nms)
-    report = export(Path(f"{architecture}.yaml"), repository=tmp_path, options=options)
+    source = Path(f"{architecture}.yaml")
+    report = export(source, repository=tmp_path, chain=chain, sample=small_sample, options=options)
     assert report.name == architecture.replace("-", "_")
     assert (report.info.head, report.info.stride, report.info.preprocessing.image_size) == (head, 32, QUICK)
     assert len(report.info.class_names) == 80
     assert set(report.info.versions) >= {"onnx", "sightline", "torch", "ultralytics"}
-    assert report.verification.matched >= 0.99 * report.verification.reference_detections > 20
+    assert report.graph_check.matched >= 0.99 * report.graph_check.reference_detections > 20
+    assert report.verification.reference >= 100
+    assert report.verification.outcome == "passed"
 
 
 def model_of(architecture: str, kind: str = "DetectionModel") -> Any:
@@ -64,7 +70,7 @@ def custom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_custom_model_of_one_class(custom: Path, tmp_path: Path) -> None:
-    report = export(custom, repository=tmp_path)
+    report = export(custom, repository=tmp_path, chain=None)
     assert report.name == "my_best_model_2"
     config = parse((tmp_path / report.name / "config.pbtxt").read_text())
     assert config.parameters["sightline.class_names"].string_value == '["Bob\'s \\"näme\\", 1"]'

@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto
 from tests.export.tiny import TINY_SIZE, prediction, read_rgb, tiny_model
 
+from sightline.cli._chain import EmbeddedChain
 from sightline.errors import CheckpointError, InvalidOptionError, SightlineError, UnknownHeadError, VerificationError
 from sightline.preprocessing import Preprocessing
 from sightline_export.config import parse
@@ -32,10 +33,15 @@ NAMES = {"names": "{0: 'a', 1: \"it's\", 2: 'c'}"}
 
 @pytest.fixture(scope="module", params=["yolo26n_int8_dynamic_e2e", "yolov8n_int8_qdq_opset11"])
 def quantised(
-    request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    shared_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    chain: EmbeddedChain,
+    small_sample: Path,
 ) -> ExportReport:
     """A fixed-batch INT8 model that others made."""
-    return export(shared_data / "onnx" / f"{request.param}.onnx", repository=tmp_path_factory.mktemp("foreign"))
+    source = shared_data / "onnx" / f"{request.param}.onnx"
+    return export(source, repository=tmp_path_factory.mktemp("foreign"), chain=chain, sample=small_sample)
 
 
 def bus_inputs(shared_data: Path, report: ExportReport) -> dict[str, Any]:
@@ -121,14 +127,22 @@ def test_float_convolutions_change_nothing(shared_data: Path) -> None:
 @pytest.mark.parametrize("batch", ["N", 1])
 @pytest.mark.parametrize(("output", "head"), [(V8, "anchors_last"), (V5, "anchors_first"), (FINISHED, "end_to_end")])
 def test_each_layout_is_exported(
-    output: np.ndarray[Any, Any], head: str, batch: int | str, save: Save, tmp_path: Path
+    output: np.ndarray[Any, Any],
+    head: str,
+    batch: int | str,
+    *,
+    save: Save,
+    tmp_path: Path,
+    chain: EmbeddedChain,
+    small_sample: Path,
 ) -> None:
     source = save(tiny_model(output, batch=batch, metadata=NAMES))
-    report = export(source, repository=tmp_path / "repository")
+    report = export(source, repository=tmp_path / "repository", chain=chain, sample=small_sample)
     assert report.info.head == head
     assert report.info.class_names == ("a", "it's", "c")
     assert report.info.preprocessing.image_size == TINY_SIZE
-    assert report.verification.matched == report.verification.reference_detections > 20
+    assert report.graph_check.matched == report.graph_check.reference_detections > 20
+    assert report.verification.matched == report.verification.reference > 20
 
 
 @pytest.mark.parametrize("opset", [11, 13, 17, 20])
@@ -139,8 +153,8 @@ def test_other_opsets_are_converted(opset: int, save: Save) -> None:
 
 def test_half_precision_is_widened(save: Save, tmp_path: Path) -> None:
     source = save(tiny_model(V8.astype(np.float16).astype(np.float32), picture_type=TensorProto.FLOAT16))
-    report = export(source, repository=tmp_path / "repository")
-    assert report.verification.matched > 20
+    report = export(source, repository=tmp_path / "repository", chain=None)
+    assert report.graph_check.matched > 20
 
 
 def test_free_sizes_are_fixed(save: Save) -> None:
@@ -168,13 +182,7 @@ def test_class_names(options: ExportOptions, metadata: dict[str, str], names: tu
 
 def test_feature_maps_beside_the_prediction_go(save: Save, tmp_path: Path) -> None:
     source = save(tiny_model(V5, metadata=NAMES, extra_output=(1, 3, 40, 40, 8)))
-    assert export(source, repository=tmp_path / "repository").info.head == "anchors_first"
-
-
-def test_finding_nothing_is_no_fault(save: Save, tmp_path: Path) -> None:
-    """All slots are padding: zeros, as networks with a head of their own give them for an empty picture."""
-    source = save(tiny_model(np.zeros_like(FINISHED), metadata=NAMES))
-    assert export(source, repository=tmp_path / "repository").verification.reference_detections == 0
+    assert export(source, repository=tmp_path / "repository", chain=None).info.head == "anchors_first"
 
 
 def test_padding_is_not_judged(save: Save) -> None:
@@ -211,8 +219,8 @@ REFUSED: list[tuple[str, dict[str, Any], ExportOptions, type[SightlineError], st
     ("count", {"metadata": {"names": "['a']"}}, ExportOptions(), UnknownHeadError, "has 3 classes"),
     ("--classes", {}, ExportOptions(classes=("a", "b")), UnknownHeadError, "with 2 classes.*has 3 classes"),
     ("twice", {"metadata": {"names": "['a', 'a', 'b']"}}, ExportOptions(), InvalidOptionError, "stand twice: a"),
-    ("unnamed", {"output": FINISHED}, ExportOptions(head="end_to_end"), InvalidOptionError, "--classes"),
-    ("ambiguous", {"output": FINISHED}, ExportOptions(), UnknownHeadError, "say which with --head"),
+    ("unnamed", {"output": FINISHED}, ExportOptions(family="end_to_end"), InvalidOptionError, "--classes"),
+    ("ambiguous", {"output": FINISHED}, ExportOptions(), UnknownHeadError, "say which with --family"),
     ("logits", {"output": LOGITS}, ExportOptions(), VerificationError, "not from 0 to 1"),
     ("fractions", {"output": FRACTIONS}, ExportOptions(), VerificationError, "are fractions"),
     ("NaN", {"output": NOT_A_NUMBER}, ExportOptions(), VerificationError, "NaN or infinity"),
@@ -228,7 +236,7 @@ def test_refused(
     source = save(tiny_model(**{"output": V8, **graph}))
     repository = tmp_path / "repository"
     with pytest.raises(error, match=match):
-        export(source, repository=repository, options=options)
+        export(source, repository=repository, chain=None, options=options)
     assert not repository.exists()
 
 

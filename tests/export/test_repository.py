@@ -249,20 +249,20 @@ def test_a_failed_block_changes_nothing(tmp_path: Path) -> None:
 
 def test_an_export_that_fails_leaves_the_old_one(tmp_path: Path, tiny_onnx: Path) -> None:
     repository = tmp_path / "repository"
-    export(tiny_onnx, repository=repository)
+    export(tiny_onnx, repository=repository, chain=None)
     before = snapshot(repository)
     logits = prediction("anchors_last", classes=3, candidates=50)
     logits[4:] *= 5
     tiny_onnx.write_bytes(tiny_model(logits).SerializeToString())
     with pytest.raises(ExportError):
-        export(tiny_onnx, repository=repository)
+        export(tiny_onnx, repository=repository, chain=None)
     assert snapshot(repository) == before
 
 
 @pytest.mark.parametrize("name", ["with-hyphen", "a b", "1st", "", "x_net", "letterbox_9", "../up", "é"])
 def test_names_that_are_not_allowed(name: str, tmp_path: Path, tiny_onnx: Path) -> None:
     with pytest.raises(InvalidOptionError, match="choose another with --name"):
-        export(tiny_onnx, repository=tmp_path / "repository", name=name)
+        export(tiny_onnx, repository=tmp_path / "repository", chain=None, name=name)
 
 
 @pytest.mark.parametrize(

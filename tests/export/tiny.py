@@ -1,4 +1,4 @@
-"""Small graphs that answer every picture alike, to test the exporter with."""
+"""Small graphs that answer every picture nearly alike, to test the exporter with."""
 
 from __future__ import annotations
 
@@ -61,12 +61,15 @@ def tiny_model(
 ) -> onnx.ModelProto:
     """A network that answers every picture with `output`, and with zeros of the shape `extra_output` beside it.
 
+    The brighter the picture, the smaller is every number, by 2 % at most: a network that is blind is refused.
+
     Where `batch` is a number it is part of a Reshape's constant, so that the graph takes no other batch.
     """
     rows = batch if isinstance(batch, int) else -1
     weights: dict[str, npt.NDArray[Any]] = {
         "pattern": output[None],
-        "zero": np.array(0, dtype=np.float32),
+        "slope": np.array(-0.02, dtype=np.float32),
+        "one": np.array(1, dtype=np.float32),
         "rows": np.array([rows, 1, 1], dtype=np.int64),
         "first": np.array([0], dtype=np.int64),
         "second": np.array([1], dtype=np.int64),
@@ -76,8 +79,12 @@ def tiny_model(
         helper.make_node("GlobalAveragePool", ["pixels"], ["brightness"]),
         helper.make_node("Slice", ["brightness", "first", "second", "second"], ["red"]),
         helper.make_node("Reshape", ["red", "rows"], ["per_image"]),
-        helper.make_node("Mul", ["per_image", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "pattern"], ["wide"]),
+        # From 0.98 to 1, whatever the range of the pixels is.
+        helper.make_node("Abs", ["per_image"], ["level"]),
+        helper.make_node("Softsign", ["level"], ["bounded"]),
+        helper.make_node("Mul", ["bounded", "slope"], ["change"]),
+        helper.make_node("Add", ["change", "one"], ["factor"]),
+        helper.make_node("Mul", ["factor", "pattern"], ["wide"]),
         helper.make_node("Cast", ["wide"], ["prediction"], to=picture_type),
     ]
     values = [helper.make_tensor_value_info("prediction", picture_type, [batch, *output.shape])]
