@@ -15,6 +15,7 @@ from sightline_export.pictures import Picture
 from sightline_export.reference import Found
 
 from .quiet import import_ultralytics, quietly
+from .ultralytics_every_class import giving_every_class
 
 _PREDICTORS = {"RTDETRDecoder": ("ultralytics.models.rtdetr", "RTDETRPredictor")}
 """Module and class of the predictors for heads that need another than `DetectionPredictor`."""
@@ -22,14 +23,15 @@ _USUAL_PREDICTOR = ("ultralytics.models.yolo.detect", "DetectionPredictor")
 
 
 class UltralyticsReference:
-    """A `SourceDetector`: Ultralytics' own `predict`, with a square letterbox and the best class of each box.
+    """A `SourceDetector`: Ultralytics' own `predict`, with a square letterbox and the best class of each box; for
+    `multi_label` every class, as its `val` takes them.
 
     It works on copies, as tracing changes a model: make it before. Nothing is read from a file a second time.
 
     Args:
         model: the network with its weights, in FP32; the branch of a two-branch head is the one that it is set to.
         image_size: side of the square input, in pixels.
-        options: of which `iou_threshold` and `max_detections` matter here.
+        options: of which `iou_threshold`, `max_detections` and `multi_label` matter here.
     """
 
     def __init__(self, model: Any, *, image_size: int, options: ExportOptions) -> None:
@@ -46,7 +48,7 @@ class UltralyticsReference:
     @property
     def description(self) -> str:
         """What runs it."""
-        return f"ultralytics {self._version} predict"
+        return f"ultralytics {self._version} predict{', every class' if self._options.multi_label else ''}"
 
     def detect(self, picture: Picture, *, score_threshold: float) -> Found:
         """Detections in a picture of any size, best first, in its pixels."""
@@ -73,7 +75,10 @@ class UltralyticsReference:
         if self._predictor is None:
             module, name = self._place
             with quietly():
-                predictor = getattr(importlib.import_module(module), name)(overrides=self._overrides())
+                kind = getattr(importlib.import_module(module), name)
+                if self._options.multi_label:
+                    kind = giving_every_class(kind)
+                predictor = kind(overrides=self._overrides())
                 # Among them are those that report usage.
                 predictor.callbacks = defaultdict(list)
                 predictor.setup_model(self._model, verbose=False)
