@@ -21,6 +21,7 @@
     ├── ExportError                 a checkpoint could not become a served model
     │   ├── CheckpointError         the file is not a detector that can be read
     │   ├── UnknownHeadError        the network's outputs have no known layout
+    │   ├── UnsupportedVersionError a package that reads checkpoints is newer or older than the tested ones, and failed
     │   └── VerificationError       the exported model does not do what its source does
     └── LaunchError                 the embedded server could not run
         ├── PortInUseError          somebody listens there
@@ -142,6 +143,10 @@ class CheckpointError(ExportError):
 
 class UnknownHeadError(ExportError):
     """The network's outputs have no known layout."""
+
+
+class UnsupportedVersionError(ExportError):
+    """A package that reads checkpoints is newer or older than the tested ones, and failed."""
 
 
 class VerificationError(ExportError):

@@ -9,7 +9,7 @@ from sightline.preprocessing import PreprocessingKind
 
 from .pixels import IMAGENET, ZERO_TO_ONE, PixelFormat
 
-ONNX_SUFFIX = ".onnx"
+ONNX_SUFFIX, CHECKPOINT_SUFFIX = ".onnx", ".pt"
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ FAMILIES: dict[str, Family] = {
             summary="original YOLOv3 and YOLOv5, with objectness: [N, A, 5 + classes]",
             head=_WITH_OBJECTNESS,
             grids=_THREE_ANCHORS,
+            suffixes=(ONNX_SUFFIX, CHECKPOINT_SUFFIX),
         ),
         Family(
             name="yolov6",

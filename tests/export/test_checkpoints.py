@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
 import sys
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -98,86 +96,6 @@ def test_seeds_decide_over_random_weights() -> None:
     state = torch.random.get_rng_state()
     assert weights(1) == weights(1) != weights(2)
     assert torch.equal(state, torch.random.get_rng_state())
-
-
-class _RunsCode:
-    """Pickles as a call of `os.system`."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return os.system, (f"touch {self.marker}",)
-
-
-def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
-    marker = tmp_path / "ran"
-    path = tmp_path / "evil.pt"
-    torch.save({"model": _RunsCode(marker)}, path)
-    with pytest.raises(CheckpointError, match=r"names code that is not loaded.*system"):
-        load(path, ExportOptions())
-    path.write_bytes(pickle.dumps({"model": _RunsCode(marker)}))
-    with pytest.raises(CheckpointError, match="not a checkpoint"):
-        load(path, ExportOptions())
-    assert not marker.exists()
-
-
-@pytest.mark.parametrize(
-    ("architecture", "kind", "task"),
-    [
-        ("yolov8n-seg.yaml", "SegmentationModel", "segmentation"),
-        ("yolov8n-pose.yaml", "PoseModel", "pose estimation"),
-        ("yolov8n-obb.yaml", "OBBModel", "oriented boxes"),
-        ("yolov8n-cls.yaml", "ClassificationModel", "classification"),
-    ],
-)
-def test_other_tasks_are_refused(architecture: str, kind: str, task: str, tmp_path: Path) -> None:
-    path = tmp_path / "other.pt"
-    torch.save({"model": model_of(architecture, kind)}, path)
-    with pytest.raises(CheckpointError, match=f"other.pt is a model for {task}; only detectors"):
-        load(path, ExportOptions())
-    with pytest.raises(CheckpointError, match="only detectors can be exported"):
-        load(Path(architecture), ExportOptions())
-
-
-def test_damaged_files_are_refused(shared_data: Path, tmp_path: Path) -> None:
-    whole = (shared_data / "weights" / "yolov8n.pt").read_bytes()
-    cases = {
-        "empty.pt": (b"", "is empty"),
-        "text.pt": (b"not a checkpoint at all", "truncated, or not a checkpoint"),
-        "photo.pt": ((shared_data / "images" / "bus.jpg").read_bytes(), "truncated, or not a checkpoint"),
-        "half.pt": (whole[: len(whole) // 2], "truncated, or not a checkpoint"),
-    }
-    for name, (content, match) in cases.items():
-        path = tmp_path / name
-        path.write_bytes(content)
-        with pytest.raises(CheckpointError, match=match) as caught:
-            load(path, ExportOptions())
-        assert name in str(caught.value)
-
-
-def test_a_plain_state_dict_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "weights.pt"
-    torch.save(OrderedDict(weight=torch.zeros(3)), path)
-    with pytest.raises(CheckpointError, match="may be a plain state_dict"):
-        load(path, ExportOptions())
-
-
-def test_the_original_yolov5_format_is_named(shared_data: Path) -> None:
-    with pytest.raises(CheckpointError, match="original YOLOv5 format"):
-        load(shared_data / "weights" / "yolov5n.pt", ExportOptions())
-
-
-def test_missing_files(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="does not exist; give the path"):
-        load(tmp_path / "nowhere.pt", ExportOptions())
-    (tmp_path / "folder.pt").mkdir()
-    with pytest.raises(CheckpointError, match="is not a file"):
-        load(tmp_path / "folder.pt", ExportOptions())
-    with pytest.raises(CheckpointError, match=r"\.pt, \.yaml, \.yml, \.onnx"):
-        load(tmp_path / "model.h5", ExportOptions())
-    with pytest.raises(CheckpointError, match="no architecture"):
-        load(tmp_path / "nowhere.yaml", ExportOptions())
 
 
 def test_an_official_checkpoint_without_internet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

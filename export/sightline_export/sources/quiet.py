@@ -12,6 +12,8 @@ from typing import Any
 
 from sightline.errors import MissingDependencyError
 
+from .versions import explained
+
 _VARIABLES = {"YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false", "YOLO_OFFLINE": "true"}
 """Read by Ultralytics when it is imported; offline stops its look for updates and its telemetry."""
 
@@ -24,14 +26,14 @@ def import_ultralytics() -> Any:
 
     Raises:
         MissingDependencyError: it is not installed.
+        UnsupportedVersionError: its version is not a tested one, and it cannot be imported.
     """
     with quietly():
         try:
             importlib.import_module("ultralytics.nn.tasks")
         except ImportError as error:
-            raise MissingDependencyError(
-                f"Ultralytics checkpoints need the export extra ({error}): `make install` in a checkout"
-            ) from error
+            missing = f"Ultralytics checkpoints need the export extra ({error}): `make install` in a checkout"
+            raise explained(MissingDependencyError(missing)) from error
     return sys.modules["ultralytics"]
 
 

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import pickle
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from sightline.contract import DEFAULT_IMAGE_SIZE, check_image_size
 from sightline.errors import CheckpointError, InvalidOptionError
-from sightline.preprocessing import Preprocessing
-from sightline_export.graph.settings import IR_VERSION, OPSET
-from sightline_export.heads import ANCHORS_LAST, END_TO_END
+from sightline.preprocessing import Preprocessing, PreprocessingKind
+from sightline_export.heads import ANCHORS_LAST, END_TO_END, RANKED_QUERIES, Head
 from sightline_export.options import ExportOptions, check_class_names
 from sightline_export.raw import RawNetwork
 
-from .asset import existing_checkpoint
-from .pickled import explain_refusal
 from .quiet import import_ultralytics
 from .random_weights import enliven
 from .ultralytics_reference import UltralyticsReference
+from .ultralytics_trace import trace
+from .versions import explained, explaining, first_line
 
 _UNREADABLE = (
     *(TypeError, RuntimeError, EOFError, ImportError, AttributeError, KeyError, ValueError, OSError),
     pickle.UnpicklingError,
 )
 """What damaged and foreign files were seen to raise."""
-_DETECTORS = ("Detect", "v10Detect")
+_QUERIES = "RTDETRDecoder"
+_DETECTORS = ("Detect", "v10Detect", _QUERIES)
 _OTHER_TASKS = {
     "Segment": "segmentation",
     "Pose": "pose estimation",
@@ -39,27 +34,35 @@ _OTHER_TASKS = {
     "Classify": "classification",
     "SemanticSegment": "semantic segmentation",
     "Depth": "depth estimation",
+    "WorldDetect": "detection by text",
+    "YOLOE": "detection by text",
 }
 
 
-def load_checkpoint(source: Path, options: ExportOptions) -> RawNetwork:
-    """The raw network of a `.pt` file: v3u, v5u, v8, v9, v10, 11, 12 or 26, trained for detection.
+def load_checkpoint(path: Path, options: ExportOptions) -> RawNetwork:
+    """The raw network of a `.pt` file: v3u, v5u, v6, v8, v9, v10, 11, 12, 26 or RT-DETR, trained for detection.
 
     Only classes of torch and Ultralytics are unpickled: a checkpoint is untrusted input.
 
     Raises:
-        CheckpointError: not there, damaged, or no detector.
+        CheckpointError: damaged, or no detector.
+        UnsupportedVersionError: the installed Ultralytics is not a tested one, and failed.
         InvalidOptionError: `nms="none"` for a network without an NMS-free head, or a wrong number of classes.
     """
-    path = existing_checkpoint(source)
-    ultralytics = import_ultralytics()
+    tasks = import_ultralytics().nn.tasks
     try:
-        content, _ = ultralytics.nn.tasks.torch_safe_load(str(path.resolve()), safe_only=True)
+        content, _ = tasks.torch_safe_load(str(path.resolve()), safe_only=True)
+        model = content.get("ema") or content.get("model")
+        trained = content.get("train_args") or {}
     except _UNREADABLE as error:
-        raise explain_refusal(path, error) from error
-    model = content.get("ema") or content.get("model")
-    trained = content.get("train_args") or {}
-    return _raw_network(_detector(model, path), path, options, trained_size=trained.get("imgsz"))
+        unreadable = CheckpointError(
+            f"{path} cannot be read as a checkpoint of Ultralytics ({first_line(error)}); it may be damaged, or hold "
+            "layers of a changed Ultralytics. Copy it again, or export it to ONNX where it was trained"
+        )
+        raise explained(unreadable) from error
+    size = trained.get("imgsz") if isinstance(trained, Mapping) else None
+    with explaining(f"export {path}"):
+        return _raw_network(_detector(model, path), path, options, trained_size=size)
 
 
 def build_architecture(source: Path, options: ExportOptions) -> RawNetwork:
@@ -69,6 +72,7 @@ def build_architecture(source: Path, options: ExportOptions) -> RawNetwork:
 
     Raises:
         CheckpointError: no such architecture, or no detector.
+        UnsupportedVersionError: the installed Ultralytics is not a tested one, and failed.
     """
     import torch
 
@@ -79,12 +83,15 @@ def build_architecture(source: Path, options: ExportOptions) -> RawNetwork:
             raise CheckpointError(f"{source} describes a {task} model; only detectors can be exported")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
-            model = tasks.DetectionModel(architecture, verbose=False)
+            queries = architecture["head"][-1][2] == _QUERIES
+            model = (tasks.RTDETRDetectionModel if queries else tasks.DetectionModel)(architecture, verbose=False)
             if type(model.model[-1]).__name__ in _DETECTORS:
                 enliven(model)
-    except (FileNotFoundError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{source} is no architecture that Ultralytics can build: {error}") from error
-    return _raw_network(_detector(model, source), source, options, trained_size=None)
+    except (FileNotFoundError, LookupError, TypeError, ValueError, AttributeError) as error:
+        unknown = CheckpointError(f"{source} is no architecture that Ultralytics can build: {first_line(error)}")
+        raise explained(unknown) from error
+    with explaining(f"export {source}"):
+        return _raw_network(_detector(model, source), source, options, trained_size=None)
 
 
 def _detector(model: Any, path: Path) -> Any:
@@ -102,7 +109,7 @@ def _detector(model: Any, path: Path) -> Any:
         what = next((task for name, task in _OTHER_TASKS.items() if kind.startswith(name)), kind)
         raise CheckpointError(
             f"{path} is a model for {what}; only detectors whose last layer is {' or '.join(_DETECTORS)} can be "
-            "exported (v3u, v5u, v8, v9, v10, 11, 12, 26)"
+            "exported (v3u, v5u, v6, v8, v9, v10, 11, 12, 26, RT-DETR)"
         )
     return model.float().eval()
 
@@ -116,14 +123,14 @@ def _raw_network(model: Any, path: Path, options: ExportOptions, *, trained_size
     if image_size % stride:
         raise InvalidOptionError(
             f"image size {image_size} is no multiple of this network's stride {stride}; "
-            f"try {image_size // stride * stride}"
+            f"try {max(image_size // stride, 1) * stride}"
         )
-    end_to_end = _choose_branch(model, path, options)
+    head, preprocessing = _choose_head(model, path, options)
     reference = UltralyticsReference(model, image_size=image_size, options=options)
     return RawNetwork(
-        model=_trace(model, image_size=image_size, max_detections=options.max_detections),
-        head=END_TO_END if end_to_end else ANCHORS_LAST,
-        preprocessing=Preprocessing.letterbox(image_size),
+        model=trace(model, image_size=image_size, max_detections=options.max_detections),
+        head=head,
+        preprocessing=Preprocessing(preprocessing, (image_size,)),
         class_names=names,
         stride=stride,
         source=path,
@@ -143,71 +150,23 @@ def _usual_size(trained_size: Any) -> int:
 def _class_names(model: Any, options: ExportOptions) -> tuple[str, ...]:
     count = int(model.model[-1].nc)
     own = getattr(model, "names", None) or {}
+    own = own if isinstance(own, Mapping) else dict(enumerate(own))
     names = options.classes or tuple(str(own.get(i, f"class_{i}")) for i in range(count))
     if len(names) != count:
         raise InvalidOptionError(f"{len(names)} class names were given; this model has {count} classes")
     return check_class_names(names)
 
 
-def _choose_branch(model: Any, path: Path, options: ExportOptions) -> bool:
-    """Set the branch of a two-branch head, and tell whether it is the NMS-free one.
+def _choose_head(model: Any, path: Path, options: ExportOptions) -> tuple[Head, PreprocessingKind]:
+    """Layout of the output and preprocessing; sets the branch of a two-branch head.
 
     The one-to-many branch with NMS is what Ultralytics' own `predict` uses by default, so it is the default here.
+    RT-DETR has no other than an NMS-free head, and its predictor does not keep the aspect.
     """
     head = model.model[-1]
+    if type(head).__name__ == _QUERIES:
+        return RANKED_QUERIES, "stretch"
     if options.nms == "none" and getattr(head, "one2one_cv2", None) is None:
         raise InvalidOptionError(f"{path.name} has no NMS-free head; leave out --nms none")
     head.end2end = options.nms == "none"
-    return bool(head.end2end)
-
-
-def _trace(model: Any, *, image_size: int, max_detections: int) -> onnx.ModelProto:
-    """The network as ONNX, with a free batch axis."""
-    import torch
-
-    model = model.fuse()
-    _prepare(model, image_size=image_size, max_detections=max_detections)
-    # Two pictures, so that a batch of one is nowhere taken for a constant.
-    pictures = torch.zeros(2, 3, image_size, image_size)
-    with torch.no_grad(), _without_warnings(), tempfile.TemporaryDirectory(prefix="sightline-") as folder:
-        file = Path(folder) / "raw.onnx"
-        model(pictures)  # lets the head compute its anchors once, which then are constants
-        torch.onnx.export(
-            model,
-            (pictures,),
-            file,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["images"],
-            output_names=["output0"],
-            dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}},
-        )
-        traced = onnx.load(file)
-    traced.ir_version = IR_VERSION
-    return traced
-
-
-def _prepare(model: Any, *, image_size: int, max_detections: int) -> None:
-    """What Ultralytics' own exporter sets before it traces."""
-    with_split = import_ultralytics().nn.modules.C2f
-    head = model.model[-1]
-    head.export, head.format, head.dynamic, head.xyxy, head.shape = True, "onnx", False, False, None
-    anchors = sum((image_size // int(stride)) ** 2 for stride in model.stride)
-    head.max_det = min(max_detections, anchors)
-    for layer in model.modules():
-        if isinstance(layer, with_split):
-            layer.forward = layer.forward_split
-        elif hasattr(layer, "inplace"):
-            layer.inplace = True
-        if not hasattr(layer, "recompute_scale_factor") and type(layer).__name__ == "Upsample":
-            layer.recompute_scale_factor = None  # absent from checkpoints that torch 1.10 and older saved
-    for parameter in model.parameters():
-        parameter.requires_grad = False
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Tracing warns of every Python number in the network, and of the tracer's age."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    return (END_TO_END if head.end2end else ANCHORS_LAST), "letterbox"

@@ -1,0 +1,234 @@
+"""Files that cannot become a detector: each is refused for its own reason, without a line of it being run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+
+from sightline.errors import CheckpointError, InvalidOptionError
+from sightline_export.options import ExportOptions
+from sightline_export.sources import load
+from sightline_export.sources.checkpoint_kind import CheckpointKind, checkpoint_kind
+from sightline_export.sources.quiet import import_ultralytics
+
+
+def refuse(path: Path, match: str, options: ExportOptions | None = None) -> None:
+    with pytest.raises(CheckpointError, match=match) as caught:
+        load(path, options or ExportOptions())
+    assert path.name in str(caught.value)
+
+
+class _RunsCode:
+    """Pickles as a call of `os.system`."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, (f"touch {self.marker}",)
+
+
+class _Evaluates:
+    """Pickles as a call of `eval`."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return eval, (f"open({str(self.marker)!r}, 'w')",)
+
+
+@pytest.mark.parametrize(("payload", "named"), [(_RunsCode, "system"), (_Evaluates, "eval")])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_that_runs_code(
+    payload: type[_RunsCode | _Evaluates], named: str, zipped: bool, tmp_path: Path
+) -> None:
+    marker = tmp_path / "ran"
+    path = tmp_path / "evil.pt"
+    torch.save({"model": payload(marker)}, path, _use_new_zipfile_serialization=zipped)
+    refuse(path, rf"names code that is not loaded from an untrusted file: \w+\.{named}; allowed")
+    path.write_bytes(pickle.dumps({"model": payload(marker)}))
+    refuse(path, "not a checkpoint")
+    assert not marker.exists()
+
+
+def test_code_among_the_layers_of_a_detector(tmp_path: Path) -> None:
+    """The names look right but for one."""
+    marker = tmp_path / "ran"
+    model = import_ultralytics().nn.tasks.DetectionModel("yolov8n.yaml", verbose=False)
+    model.extra = _RunsCode(marker)
+    path = tmp_path / "infected.pt"
+    torch.save({"model": model}, path)
+    refuse(path, "names code that is not loaded")
+    assert not marker.exists()
+
+
+def test_what_hides_its_names_is_left_to_the_restricted_reader(tmp_path: Path) -> None:
+    """Protocol 4 names no globals in its instructions."""
+    marker = tmp_path / "ran"
+    path = tmp_path / "hidden.pt"
+    torch.save({"model": _RunsCode(marker)}, path, pickle_protocol=4)
+    refuse(path, "code is not loaded from an untrusted file")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind", "task"),
+    [
+        ("yolov8n-seg.yaml", "SegmentationModel", "segmentation"),
+        ("yolov8n-pose.yaml", "PoseModel", "pose estimation"),
+        ("yolov8n-obb.yaml", "OBBModel", "oriented boxes"),
+        ("yolov8n-cls.yaml", "ClassificationModel", "classification"),
+    ],
+)
+def test_other_tasks(architecture: str, kind: str, task: str, tmp_path: Path) -> None:
+    path = tmp_path / "other.pt"
+    model = getattr(import_ultralytics().nn.tasks, kind)(architecture, verbose=False)
+    torch.save({"model": model}, path)
+    refuse(path, f"other.pt is a model for {task}; only detectors")
+    with pytest.raises(CheckpointError, match="only detectors can be exported"):
+        load(Path(architecture), ExportOptions())
+
+
+def test_a_task_is_told_by_the_last_layer_too(tmp_path: Path) -> None:
+    """A whole model that was pickled as a plain Sequential's owner."""
+    model = import_ultralytics().nn.tasks.DetectionModel("yolov8n.yaml", verbose=False)
+    model.model[-1] = torch.nn.Identity()
+    path = tmp_path / "cut.pt"
+    torch.save({"model": model}, path)
+    refuse(path, "is a model for Identity; only detectors whose last layer is Detect")
+
+
+def test_damaged_files(shared_data: Path, tmp_path: Path) -> None:
+    whole = (shared_data / "weights" / "yolov8n.pt").read_bytes()
+    cases = {
+        "empty.pt": (b"", "is empty"),
+        "text.pt": (b"not a checkpoint at all", "truncated, or not a checkpoint"),
+        "photo.pt": ((shared_data / "images" / "bus.jpg").read_bytes(), "truncated, or not a checkpoint"),
+        "half.pt": (whole[: len(whole) // 2], "truncated"),
+        "first.pt": (whole[:3], "truncated"),
+    }
+    for name, (content, match) in cases.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        refuse(path, match)
+
+
+def test_a_checkpoint_with_damaged_weights(shared_data: Path, tmp_path: Path) -> None:
+    content = bytearray((shared_data / "weights" / "yolov8n.pt").read_bytes())
+    path = tmp_path / "bits.pt"
+    with zipfile.ZipFile(shared_data / "weights" / "yolov8n.pt") as members:
+        largest = max(members.infolist(), key=lambda member: member.file_size)
+    content[largest.header_offset + 200 : largest.header_offset + 4000] = bytes(3800)
+    path.write_bytes(content)
+    refuse(path, "is damaged: .* does not match its checksum; copy it again")
+
+
+def test_a_zip_that_is_no_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "photos.pt"
+    with zipfile.ZipFile(path, "w") as members:
+        members.writestr("photo.txt", "hello")
+    refuse(path, "zip file without one data.pkl")
+
+
+def test_a_state_dict_of_who_knows_what(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save(OrderedDict(weight=torch.zeros(3)), path)
+    refuse(path, "state_dict of no known detector")
+
+
+def test_a_classifier_of_torchvision(tmp_path: Path) -> None:
+    path = tmp_path / "classifier.pth"
+    torch.save(torchvision.models.mobilenet_v3_small(weights=None).state_dict(), path)
+    refuse(path, "is a state_dict of a classifier")
+
+
+def test_torchscript(tmp_path: Path) -> None:
+    path = tmp_path / "traced.pt"
+    torch.jit.save(torch.jit.trace(torch.nn.Conv2d(3, 3, 1), torch.zeros(1, 3, 8, 8)), path)
+    refuse(path, r"is TorchScript.*give the \.pt that it was made of, or an \.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("model.engine", "TensorRT engine, which runs on one version"),
+        ("model.tflite", "TensorFlow Lite model; give"),
+        ("model.h5", "Keras model; give"),
+        ("model.torchscript", r"TorchScript; give the \.pt or the \.onnx"),
+        ("model.mlpackage", "Core ML"),
+        ("model.xml", "OpenVINO"),
+        ("model.safetensors", "weights alone"),
+        ("yolov4.weights", "Darknet"),
+        ("model", r"their names end in \.pt, \.pth, \.yaml, \.yml, \.random, \.onnx"),
+        ("model.ckpt", "none of the files that can be exported"),
+    ],
+)
+def test_other_formats(name: str, what: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"anything")
+    refuse(tmp_path / name, what)
+
+
+def test_a_family_for_other_files(shared_data: Path, tmp_path: Path) -> None:
+    weights = shared_data / "weights" / "yolov8n.pt"
+    with pytest.raises(InvalidOptionError, match=r"--family yolox is for \.onnx files"):
+        load(weights, ExportOptions(family="yolox"))
+    with pytest.raises(InvalidOptionError, match="tells its family itself; leave out --family"):
+        load(weights, ExportOptions(family="yolov5"))
+    renamed = tmp_path / "yolov8n.pth"
+    renamed.write_bytes(weights.read_bytes())
+    refuse(renamed, r"end in \.pt only; rename it")
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    refuse(tmp_path / "nowhere.pt", "does not exist; give the path")
+    (tmp_path / "folder.pt").mkdir()
+    refuse(tmp_path / "folder.pt", "is not a file")
+    refuse(tmp_path / "nowhere.yaml", "no architecture")
+
+
+@pytest.mark.parametrize("content", ["", "just text", "nc: 80\n", "backbone: []\nhead: []\n", "{"])
+def test_yaml_files_that_are_no_architectures(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_text(content)
+    refuse(path, "is no architecture that Ultralytics can build")
+
+
+def test_the_kinds(shared_data: Path) -> None:
+    assert checkpoint_kind(shared_data / "weights" / "yolov8n.pt") is CheckpointKind.ULTRALYTICS
+    assert checkpoint_kind(shared_data / "weights" / "yolov5n.pt") is CheckpointKind.ORIGINAL
+
+
+def test_a_refusal_needs_no_torch(tmp_path: Path) -> None:
+    """Which takes seconds to import; a wrong file is told at once."""
+    (tmp_path / "text.pt").write_bytes(b"not a checkpoint")
+    (tmp_path / "model.engine").write_bytes(b"plan")
+    torch.save({"model": _RunsCode(tmp_path / "ran")}, tmp_path / "evil.pt")
+    script = """
+import sys
+from pathlib import Path
+from sightline.errors import CheckpointError
+from sightline_export.options import ExportOptions
+from sightline_export.sources import load
+for name in sys.argv[1:]:
+    try:
+        load(Path(name), ExportOptions())
+    except CheckpointError as error:
+        print(error)
+print(sorted({"torch", "ultralytics", "torchvision"} & set(sys.modules)))
+"""
+    files = [str(tmp_path / name) for name in ("text.pt", "model.engine", "evil.pt", "nowhere.pt")]
+    done = subprocess.run([sys.executable, "-c", script, *files], capture_output=True, text=True, check=True)
+    *messages, modules = done.stdout.splitlines()
+    assert len(messages) == len(files)
+    assert modules == "[]"
