@@ -64,6 +64,30 @@ class Family:
 _THREE_ANCHORS = tuple(Grid(strides, per_cell=3) for strides in (_USUAL, _P6, _TWO_SCALES))
 _WITH_OBJECTNESS = "anchors_first"
 _BGR_BYTES = PixelFormat(order="bgr", divisor=1.0)
+_MINUS_ONE_TO_ONE = PixelFormat(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+# Detecto normalises a picture as ImageNet, and then torchvision does once more: ((x - m) / s - m) / s.
+_NORMALISED_TWICE = PixelFormat(
+    mean=(0.485 + 0.485 * 0.229, 0.456 + 0.456 * 0.224, 0.406 + 0.406 * 0.225),
+    std=(0.229**2, 0.224**2, 0.225**2),
+)
+
+
+def _torchvision(
+    name: str, summary: str, *, pixels: PixelFormat = IMAGENET, preprocessing: PreprocessingKind = "resize"
+) -> Family:
+    return Family(
+        name=name,
+        summary=summary,
+        head="end_to_end",
+        pixels=pixels,
+        preprocessing=preprocessing,
+        suffixes=(".pth", ".pt"),
+        by_shape=False,
+    )
+
+
+_FASTER_RCNN, _RETINANET = "fasterrcnn_resnet50_fpn", "retinanet_resnet50_fpn"
+_LARGE_FPN, _LARGE_320_FPN = "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_mobilenet_v3_large_320_fpn"
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -133,6 +157,18 @@ FAMILIES: dict[str, Family] = {
             head="ranked_queries",
             preprocessing="stretch",
             by_shape=False,
+        ),
+        _torchvision("detecto", "what Detecto's Model.save writes", pixels=_NORMALISED_TWICE),
+        _torchvision("detecto_mobilenet", f"the same with model_name={_LARGE_FPN!r}", pixels=_NORMALISED_TWICE),
+        _torchvision("detecto_mobilenet_320", f"the same with model_name={_LARGE_320_FPN!r}", pixels=_NORMALISED_TWICE),
+        _torchvision(_FASTER_RCNN, "torchvision's, trained from its COCO weights or from nothing"),
+        _torchvision(f"{_FASTER_RCNN}_imagenet", "the same, trained from weights_backbone alone"),
+        _torchvision(_LARGE_FPN, "torchvision's"),
+        _torchvision(_LARGE_320_FPN, "torchvision's, for small pictures"),
+        _torchvision(_RETINANET, "torchvision's, trained from its COCO weights or from nothing"),
+        _torchvision(f"{_RETINANET}_imagenet", "the same, trained from weights_backbone alone"),
+        _torchvision(
+            "ssdlite320_mobilenet_v3_large", "torchvision's", pixels=_MINUS_ONE_TO_ONE, preprocessing="stretch"
         ),
     )
 }
