@@ -133,7 +133,7 @@ FAMILIES: dict[str, Family] = {
         ),
         Family(
             name="yolox_legacy",
-            summary="YOLOX before 0.2, undecoded; RGB, normalised as ImageNet",
+            summary="YOLOX 0.1.0, undecoded; RGB, normalised as ImageNet",
             head="grid",
             pixels=IMAGENET,
             grids=(Grid(_USUAL),),

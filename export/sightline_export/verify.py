@@ -153,10 +153,13 @@ def check_raw_values(outputs: Sequence[npt.NDArray[np.float32]], raw: RawNetwork
 
 
 def _check_found(boxes_xyxy: npt.NDArray[np.float32], class_ids: npt.NDArray[np.int64], raw: RawNetwork) -> None:
-    if np.abs(boxes_xyxy).max() <= _LARGEST_FRACTION:
+    largest, family = float(np.abs(boxes_xyxy).max()), f"as a {raw.head.name} head has them; choose with --family"
+    if raw.preprocessing.kind == "letterbox" and largest <= _LARGEST_FRACTION:
         raise VerificationError(
-            f"box coordinates are at most {_LARGEST_FRACTION}: they are fractions, where pixels of the input are needed"
+            f"box coordinates are at most {largest:.3g}: fractions, not pixels of the input {family}"
         )
+    if raw.preprocessing.kind != "letterbox" and largest > _LARGEST_FRACTION:
+        raise VerificationError(f"box coordinates reach {largest:.3g}: pixels, not fractions of the picture {family}")
     if (highest_class := int(class_ids.max())) >= len(raw.class_names):
         raise VerificationError(
             f"the output names class {highest_class}, but there are only {len(raw.class_names)} class names; give all "

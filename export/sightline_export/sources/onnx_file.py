@@ -78,6 +78,7 @@ def load_onnx(source: Path, options: ExportOptions) -> RawNetwork:
                 head=family.head,
                 iou_threshold=options.iou_threshold,
                 max_detections=options.max_detections,
+                multi_label=options.multi_label,
             ),
         ),
         versions=versions,

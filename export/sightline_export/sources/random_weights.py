@@ -13,6 +13,8 @@ import numpy as np
 
 from sightline_export.pictures import fit, sample_pictures
 
+from .random_queries import spread_queries
+
 _SIDE_PIXELS = 320
 _LIKELY_FRACTION = 0.02
 """Of a picture's places at least so many score above one half for their best class."""
@@ -36,6 +38,9 @@ def enliven(model: Any) -> None:
         for norm, momentum in zip(norms, usual, strict=True):
             norm.momentum = momentum
         model.eval()
+        if hasattr(model.model[-1], "dec_score_head"):
+            spread_queries(model, pictures)
+            return
         for branch in _class_branches(model.model[-1]):
             _spread_scores(model, branch, pictures)
 

@@ -79,11 +79,11 @@ def build_architecture(source: Path, options: ExportOptions) -> RawNetwork:
     tasks = import_ultralytics().nn.tasks
     try:
         architecture = tasks.yaml_model_load(source)
-        if (task := tasks.guess_model_task(architecture)) != "detect":
+        queries = architecture["head"][-1][2] == _QUERIES
+        if not queries and (task := tasks.guess_model_task(architecture)) != "detect":
             raise CheckpointError(f"{source} describes a {task} model; only detectors can be exported")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
-            queries = architecture["head"][-1][2] == _QUERIES
             model = (tasks.RTDETRDetectionModel if queries else tasks.DetectionModel)(architecture, verbose=False)
             if type(model.model[-1]).__name__ in _DETECTORS:
                 enliven(model)
