@@ -16,6 +16,7 @@ from sightline.parity import export_bar
 from sightline.verification import Verification
 
 from .alive import check_alive
+from .arithmetic import coarsest_arithmetic
 from .cost import Cost, network_cost
 from .gate import Candidate, Chain, Gate, Progress, pass_gate
 from .graph import GraphSettings, check_multi_label, compose
@@ -103,7 +104,8 @@ def export(  # noqa: PLR0913 - what is made of what, where, and how it is judged
     raw = load(source, options)
     made = _make(raw, options, files, progress)
     limit = options.max_pixels or standing_limit(repository, raw.preprocessing.model_name) or DEFAULT_MAX_PIXELS
-    candidate = Candidate(name=name, model=made.model, info=made.info, max_pixels=limit)
+    arithmetic = coarsest_arithmetic(raw.model, options.precision)
+    candidate = Candidate(name=name, model=made.model, info=made.info, arithmetic=arithmetic, max_pixels=limit)
     verification = pass_gate(candidate, raw.reference, gate, progress=progress) if gate is not None else _SKIPPED
     info = replace(made.info, verification=verification)
     progress(f"installing {name} in {repository}")

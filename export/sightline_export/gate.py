@@ -49,12 +49,14 @@ class Candidate:
         name: the detector's name.
         model: its ONNX graph.
         info: what it tells about itself.
+        arithmetic: how coarsely it computes, a key of `parity.PRECISION_DEMANDS`.
         max_pixels: largest width x height that its preprocessing decodes.
     """
 
     name: str
     model: bytes
     info: DetectorInfo
+    arithmetic: str
     max_pixels: int
 
 
@@ -65,7 +67,8 @@ class Gate:
     Attributes:
         chain: serves it.
         sample: image files; those that cannot be decoded are left out.
-        min_match: share of the source's detections that must be matched, 0 to 1; None takes the precision's.
+        min_match: share of the source's detections that must be matched, 0 to 1; None takes that of the
+            candidate's arithmetic.
     """
 
     chain: Chain
@@ -89,7 +92,7 @@ def pass_gate(candidate: Candidate, reference: SourceDetector, gate: Gate, *, pr
         VerificationError: it finds something else, or does not load.
         InvalidOptionError: no image of the sample can be used, or `min_match` is out of range.
     """
-    bar = export_bar(candidate.info.precision, min_match=gate.min_match)
+    bar = export_bar(candidate.arithmetic, min_match=gate.min_match)
     (demand,) = bar.demands
     sample = gate.sample
     lowest = max(candidate.info.score_floor, DEFAULT_SCORE_THRESHOLD - demand.score_difference)

@@ -60,11 +60,11 @@ PRECISION_DEMANDS: Mapping[str, Demand] = {
     "fp32": Demand(iou=0.95, score_difference=0.01, share=0.99),
     "fp16": Demand(iou=0.95, score_difference=0.02, share=0.99),
     "bf16": Demand(iou=0.95, score_difference=0.05, share=0.96),
-    "int8": Demand(iou=0.85, score_difference=0.10, share=0.90),
+    "int8": Demand(iou=0.80, score_difference=0.15, share=0.90),
 }
 """What an export must reach, by the arithmetic of its engine: how near a pair must be to count as matched, and the
 share of the reference detections that must be. FP32 leaves a grey level of bilinear rounding; FP16 has 11 significant
-bits, BF16 has 8, INT8 about as many with one scale for a whole tensor."""
+bits, BF16 has 8; INT8 has 8 with one scale for a whole tensor, and each engine rounds to them in its own way."""
 
 
 def export_bar(precision: str, *, min_match: float | None = None) -> Bar:

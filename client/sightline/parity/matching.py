@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sightline.boxes import pairwise_iou
+from sightline.boxes import FloatArray, pairwise_iou
 from sightline.contract import DEFAULT_SCORE_THRESHOLD, check_fraction
 from sightline.detections import Detections
 from sightline.errors import InvalidOptionError
@@ -18,6 +18,8 @@ PAIRING_IOU = 0.5
 """Boxes that overlap less are two objects, not two opinions about one."""
 THRESHOLD_ALLOWANCE = 0.005
 """A detection whose score is this near the threshold may be on either side of it."""
+_SLIVER_PIXELS = 1.0
+"""A box that is narrower or lower."""
 _NAMED_IMAGES = 5
 
 
@@ -108,7 +110,7 @@ def _findings(
 
 def _pairs(expected: Detections, found: Detections, *, pairing_iou: float) -> Iterator[tuple[int, int, float]]:
     """Indices and IoU of pairs of the same class, each detection in one at the most; best IoU first."""
-    iou = pairwise_iou(expected.boxes_xyxy.astype(np.float64), found.boxes_xyxy.astype(np.float64))
+    iou = _overlaps(expected.boxes_xyxy.astype(np.float64), found.boxes_xyxy.astype(np.float64))
     taken: tuple[set[int], set[int]] = (set(), set())
     candidates = np.argwhere((iou >= pairing_iou) & (iou > 0))
     for mine, other in candidates[np.argsort(-iou[tuple(candidates.T)], kind="stable")].tolist():
@@ -117,6 +119,21 @@ def _pairs(expected: Detections, found: Detections, *, pairing_iou: float) -> It
         taken[0].add(mine)
         taken[1].add(other)
         yield mine, other, float(iou[mine, other])
+
+
+def _overlaps(expected_xyxy: FloatArray, found_xyxy: FloatArray) -> FloatArray:
+    """IoU of every pair; 1 for two slivers, such as clipping leaves at an edge, whose corners are next to each other.
+
+    Slivers have no area to speak of, so that the last digit decides on their IoU.
+    """
+    iou = pairwise_iou(expected_xyxy, found_xyxy)
+    thin = [
+        (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) < _SLIVER_PIXELS
+        for boxes in (expected_xyxy, found_xyxy)
+    ]
+    apart = np.abs(expected_xyxy[:, None] - found_xyxy[None]).max(axis=2)
+    both = thin[0][:, None] & thin[1][None]
+    return np.where(both & (apart <= _SLIVER_PIXELS / 2), 1.0, iou)
 
 
 def _name(detections: Detections, index: int) -> str:

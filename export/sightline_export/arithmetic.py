@@ -1,0 +1,32 @@
+"""With how many bits a network computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+
+from sightline.contract import Precision
+
+_QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinear", "Integer")
+"""How the names of ONNX operators on 8-bit numbers begin or end."""
+INT8 = "int8"
+
+
+def coarsest_arithmetic(model: onnx.ModelProto, precision: Precision) -> str:
+    """`int8` for a quantised network, whatever its engine is asked for; else the precision that it is asked for.
+
+    Engines round quantised numbers each in their own way, so that such a network's outputs differ from one engine to
+    another by whole steps of its quantisation.
+    """
+    quantised = any(node.op_type.startswith(_QUANTISED) or node.op_type.endswith(_QUANTISED) for node in _nodes(model))
+    return INT8 if quantised else precision
+
+
+def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Also those inside loops."""
+    graphs = [model.graph]
+    while graphs:
+        for node in graphs.pop().node:
+            yield node
+            graphs.extend(attribute.g for attribute in node.attribute if attribute.HasField("g"))
