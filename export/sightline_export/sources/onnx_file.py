@@ -46,12 +46,12 @@ def load_onnx(source: Path, options: ExportOptions) -> RawNetwork:
     image_size = _image_size(picture, options, metadata)
     picture.fix_size(image_size)
     isolate_prediction(model, source)
+    output = model.graph.output[0].name
     # Taken before the conversion, which leaves out what it does not need.
     versions = {model.producer_name: model.producer_version} if model.producer_name else {}
     # First, as the conversion is checked by running both sides of it.
     model = with_float_convolutions(model)
     model = with_float_interface(to_served_opset(model, source, image_size=image_size))
-    output = model.graph.output[0].name
     model = model if picture.batched else scan_over_images(model)
     shape = _output_shape(model, image_size)
     names = options.classes or metadata.class_names
