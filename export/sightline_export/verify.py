@@ -153,13 +153,15 @@ def check_raw_values(outputs: Sequence[npt.NDArray[np.float32]], raw: RawNetwork
 
 
 def _check_found(boxes_xyxy: npt.NDArray[np.float32], class_ids: npt.NDArray[np.int64], raw: RawNetwork) -> None:
-    largest, family = float(np.abs(boxes_xyxy).max()), f"as a {raw.head.name} head has them; choose with --family"
-    if raw.preprocessing.kind == "letterbox" and largest <= _LARGEST_FRACTION:
+    largest = float(np.abs(boxes_xyxy).max())
+    came, wanted = "are fractions", "pixels of the input"
+    if raw.preprocessing.kind != "letterbox":
+        came, wanted = "are pixels", "fractions of the picture"
+    if (largest <= _LARGEST_FRACTION) == (raw.preprocessing.kind == "letterbox"):
         raise VerificationError(
-            f"box coordinates are at most {largest:.3g}: fractions, not pixels of the input {family}"
+            f"box coordinates reach {largest:.3g}: they {came}, where a {raw.head.name} head has {wanted}; choose with "
+            "--family"
         )
-    if raw.preprocessing.kind != "letterbox" and largest > _LARGEST_FRACTION:
-        raise VerificationError(f"box coordinates reach {largest:.3g}: pixels, not fractions of the picture {family}")
     if (highest_class := int(class_ids.max())) >= len(raw.class_names):
         raise VerificationError(
             f"the output names class {highest_class}, but there are only {len(raw.class_names)} class names; give all "
