@@ -11,6 +11,7 @@ from sightline_export.raw import RawNetwork
 
 from .asset import existing_checkpoint
 from .checkpoint_kind import CheckpointKind, checkpoint_kind
+from .yolov5 import ORIGINAL_PREFIX
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
 ARCHITECTURE_SUFFIXES = (".yaml", ".yml")
@@ -43,7 +44,8 @@ def load(source: Path, options: ExportOptions) -> RawNetwork:
     Args:
         source: a checkpoint of Ultralytics or of the original YOLOv5 (`.pt`), weights of torchvision or Detecto
             (`.pth`, `.pt`), an `.onnx`; or, with random weights, a `.yaml` that names or holds an architecture of
-            Ultralytics, or one of torchvision's detectors as `fasterrcnn_resnet50_fpn.random`.
+            Ultralytics, or one of torchvision's detectors as `fasterrcnn_resnet50_fpn.random`, or an original YOLOv5
+            or YOLOv3 as `original_yolov5s.random`.
         options: of which `image_size`, `classes`, `family`, `nms`, `max_detections` and `seed` matter here.
 
     Raises:
@@ -66,10 +68,18 @@ def load(source: Path, options: ExportOptions) -> RawNetwork:
 
         return build_architecture(source, options)
     if suffix in RANDOM_SUFFIXES:
-        from .torchvision import build_random
-
-        return build_random(source, options)
+        return _build_random(source, options)
     return _load_checkpoint(existing_checkpoint(source), options)
+
+
+def _build_random(source: Path, options: ExportOptions) -> RawNetwork:
+    if source.stem.startswith(ORIGINAL_PREFIX):
+        from .yolov5 import build_original
+
+        return build_original(source, options)
+    from .torchvision import build_random
+
+    return build_random(source, options)
 
 
 def _load_checkpoint(path: Path, options: ExportOptions) -> RawNetwork:

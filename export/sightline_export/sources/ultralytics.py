@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightline.contract import DEFAULT_IMAGE_SIZE, check_image_size
 from sightline.errors import CheckpointError, InvalidOptionError
 from sightline.preprocessing import Preprocessing, PreprocessingKind
 from sightline_export.heads import ANCHORS_LAST, END_TO_END, RANKED_QUERIES, Head
-from sightline_export.options import ExportOptions, check_class_names
+from sightline_export.options import ExportOptions
 from sightline_export.raw import RawNetwork
 
+from .chosen import chosen_class_names, chosen_image_size
 from .quiet import import_ultralytics
 from .random_weights import enliven
 from .ultralytics_reference import UltralyticsReference
@@ -117,14 +117,9 @@ def _detector(model: Any, path: Path) -> Any:
 def _raw_network(model: Any, path: Path, options: ExportOptions, *, trained_size: Any) -> RawNetwork:
     import torch
 
-    image_size = options.image_size or _usual_size(trained_size)
-    names = _class_names(model, options)
     stride = int(max(model.stride))
-    if image_size % stride:
-        raise InvalidOptionError(
-            f"image size {image_size} is no multiple of this network's stride {stride}; "
-            f"try {max(image_size // stride, 1) * stride}"
-        )
+    image_size = chosen_image_size(options, trained_size, stride=stride)
+    names = chosen_class_names(options, getattr(model, "names", None), count=int(model.model[-1].nc))
     head, preprocessing = _choose_head(model, path, options)
     reference = UltralyticsReference(model, image_size=image_size, options=options)
     return RawNetwork(
@@ -137,24 +132,6 @@ def _raw_network(model: Any, path: Path, options: ExportOptions, *, trained_size
         reference=reference,
         versions={"torch": torch.__version__, "ultralytics": import_ultralytics().__version__},
     )
-
-
-def _usual_size(trained_size: Any) -> int:
-    """The size that the model was trained for, if a letterbox of it can be made."""
-    try:
-        return check_image_size(trained_size)
-    except (InvalidOptionError, TypeError):
-        return DEFAULT_IMAGE_SIZE
-
-
-def _class_names(model: Any, options: ExportOptions) -> tuple[str, ...]:
-    count = int(model.model[-1].nc)
-    own = getattr(model, "names", None) or {}
-    own = own if isinstance(own, Mapping) else dict(enumerate(own))
-    names = options.classes or tuple(str(own.get(i, f"class_{i}")) for i in range(count))
-    if len(names) != count:
-        raise InvalidOptionError(f"{len(names)} class names were given; this model has {count} classes")
-    return check_class_names(names)
 
 
 def _choose_head(model: Any, path: Path, options: ExportOptions) -> tuple[Head, PreprocessingKind]:

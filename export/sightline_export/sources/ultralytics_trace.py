@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import onnx
 
-from sightline_export.graph.settings import IR_VERSION, OPSET
-
 from .quiet import import_ultralytics
+from .trace import trace as plain_trace
 
 
 def trace(model: Any, *, image_size: int, max_detections: int) -> onnx.ModelProto:
@@ -24,28 +18,9 @@ def trace(model: Any, *, image_size: int, max_detections: int) -> onnx.ModelProt
         image_size: side of the square input, in pixels.
         max_detections: the most that a head without suppression gives.
     """
-    import torch
-
     model = model.fuse()
     _prepare(model, image_size=image_size, max_detections=max_detections)
-    # Two pictures, so that a batch of one is nowhere taken for a constant.
-    pictures = torch.zeros(2, 3, image_size, image_size)
-    with torch.no_grad(), _without_warnings(), tempfile.TemporaryDirectory(prefix="sightline-") as folder:
-        file = Path(folder) / "raw.onnx"
-        model(pictures)  # lets the head compute its anchors once, which then are constants
-        torch.onnx.export(
-            model,
-            (pictures,),
-            file,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["images"],
-            output_names=["output0"],
-            dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}},
-        )
-        traced = onnx.load(file)
-    traced.ir_version = IR_VERSION
-    return traced
+    return plain_trace(model, image_size=image_size)
 
 
 def _prepare(model: Any, *, image_size: int, max_detections: int) -> None:
@@ -65,11 +40,3 @@ def _prepare(model: Any, *, image_size: int, max_detections: int) -> None:
             layer.recompute_scale_factor = None  # absent from checkpoints that torch 1.10 and older saved
     for parameter in model.parameters():
         parameter.requires_grad = False
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Tracing warns of every Python number in the network, and of the tracer's age."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
