@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
+from tests.client.conftest import Found, Labels
 
-from sightline import Client, ClientOptions, Detections
-from sightline.contract import DEFAULT_IOU_THRESHOLD, DEFAULT_SCORE_THRESHOLD, Precision, network_name
+from sightline import Client, ClientOptions
+from sightline.contract import DEFAULT_SCORE_THRESHOLD, Precision, network_name
 from sightline.parity import BF16_PARITY, FP32_PARITY, Bar, compare
 from sightline_server.launcher import EmbeddedServer
 
@@ -18,33 +17,10 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
-def photos(shared_data: Path) -> list[Path]:
-    """100 photos of COCO."""
-    return sorted((shared_data / "coco" / "images").glob("*.jpg"))
-
-
-@pytest.fixture(scope="module")
-def reference(shared_data: Path, photos: list[Path]) -> dict[str, Detections]:
-    """What Ultralytics finds in them, with a square letterbox."""
-    from ultralytics.models import YOLO
-
-    model: Any = YOLO(str(shared_data / "weights" / "yolov8n.pt"))
-    names = tuple(model.names[index] for index in range(len(model.names)))
-    found = {}
-    for photo in photos:
-        [result] = model.predict(
-            str(photo),
-            imgsz=640,
-            rect=False,
-            conf=DEFAULT_SCORE_THRESHOLD,
-            iou=DEFAULT_IOU_THRESHOLD,
-            device="cpu",
-            verbose=False,
-        )
-        boxes = result.boxes.cpu().numpy()
-        class_ids = boxes.cls.astype(np.int32)
-        found[photo.name] = Detections(boxes.xyxy, boxes.conf, class_ids, names, result.orig_shape)
-    return found
+def reference(ultralytics_found: dict[Labels, Found]) -> Found:
+    """What Ultralytics finds in them: what a higher threshold drops suppresses nothing that it keeps."""
+    found = ultralytics_found["best class"]
+    return {name: each.only(each.scores > DEFAULT_SCORE_THRESHOLD) for name, each in found.items()}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +32,7 @@ def test_yolov8n_is_still_itself(
     bar: Bar,
     *,
     photos: list[Path],
-    reference: dict[str, Detections],
+    reference: Found,
     server: EmbeddedServer,
     serve_detector: Callable[[str], str],
 ) -> None:

@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "Serve the bundled detector, detect in the bundled pictures, stop.",
     "detect": "Find objects in pictures through a running server.",
     "doctor": "Say what will work on this machine and what will not.",
+    "evaluate": "Measure a served detector on annotated pictures.",
     "export": "Turn a checkpoint or an ONNX file into a served model.",
     "models": "List what a running server serves.",
     "serve": "Run the embedded Triton until Ctrl-C.",

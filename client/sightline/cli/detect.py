@@ -11,9 +11,10 @@ import click
 
 from sightline._options import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_SECONDS, DEFAULT_URL
 from sightline.annotate import DEFAULT_JPEG_QUALITY
+from sightline.cli._detector import only_model, with_served
 from sightline.cli._outcome import Failures, has_failed, show_left_out, show_summary
 from sightline.contract import DEFAULT_MAX_PIXELS, DEFAULT_SCORE_THRESHOLD
-from sightline.errors import InvalidOptionError, ModelNotFoundError, ServerError
+from sightline.errors import InvalidOptionError, ModelNotFoundError
 
 if TYPE_CHECKING:
     from sightline.client import Client
@@ -133,29 +134,13 @@ def command(images: tuple[str, ...], **choices: Any) -> None:
             max_pixels=choices["max_pixels"],
         )
         _check_formats(choices)
-        model = choices["model"] or _only_model(choices["url"])
+        model = choices["model"] or only_model(choices["url"])
         with Client(choices["url"], model=model, options=options) as client:
             classes = _check_classes(client, choices)
             report = _run(client, images, classes, choices)
     except InvalidOptionError as error:
         raise click.UsageError(str(error)) from error
     raise SystemExit(EXIT_INTERRUPTED if report.interrupted else EXIT_FAILED if has_failed(report) else 0)
-
-
-def _only_model(url: str) -> str:
-    """The one detector that is served.
-
-    Raises:
-        InvalidOptionError: there are none, or several.
-    """
-    from sightline.served import list_served
-
-    names = [served.name for served in list_served(url) if served.detector is not None]
-    if len(names) != 1:
-        hint = f"choose one with --model: {', '.join(names)}" if names else "make one with `sightline export`"
-        raise InvalidOptionError(f"{url} serves {len(names) or 'no'} detectors; {hint}")
-    click.echo(f"model: {names[0]} (the only one that {url} serves)", err=True)
-    return names[0]
 
 
 def _check_formats(choices: dict[str, Any]) -> None:
@@ -180,7 +165,7 @@ def _check_classes(client: Client, choices: dict[str, Any]) -> list[str]:
     try:
         known = client.info.class_names
     except ModelNotFoundError as error:
-        raise InvalidOptionError(_with_served(error, choices["url"])) from error
+        raise InvalidOptionError(with_served(error, choices["url"])) from error
     wanted = choices["classes"]
     if wanted is None:
         return []
@@ -189,17 +174,6 @@ def _check_classes(client: Client, choices: dict[str, Any]) -> list[str]:
         raise InvalidOptionError("--classes names none; give names separated by commas, such as person,car")
     class_ids_of(names, known)
     return names
-
-
-def _with_served(error: ModelNotFoundError, url: str) -> str:
-    from sightline.served import list_served
-
-    try:
-        served = list_served(url)
-    except ServerError:  # some servers keep their list to themselves
-        return str(error)
-    names = [model.name for model in served if model.detector is not None]
-    return f"{error}; {url} serves: {', '.join(names) or 'no detector'}"
 
 
 def _run(client: Client, images: tuple[str, ...], classes: list[str], choices: dict[str, Any]) -> JobReport:

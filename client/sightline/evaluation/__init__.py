@@ -12,17 +12,29 @@ from __future__ import annotations
 
 from .annotations import GroundTruth, read_annotations
 from .categories import CategoryMatch, match_categories
-from .metrics import ClassMetrics, Metrics, measure
+from .evaluation import Candidate, Evaluation
+from .metrics import ClassMetrics, Metrics, check_installed, measure
+from .plot import check_plot_path, write_plot
+from .protocol import Protocol
+from .report import as_json, as_text
 from .selection import Selection, select
 
 __all__ = [
+    "Candidate",
     "CategoryMatch",
     "ClassMetrics",
+    "Evaluation",
     "GroundTruth",
     "Metrics",
+    "Protocol",
     "Selection",
+    "as_json",
+    "as_text",
+    "check_installed",
+    "check_plot_path",
     "match_categories",
     "measure",
     "read_annotations",
     "select",
+    "write_plot",
 ]

@@ -90,6 +90,26 @@ class Metrics:
         return np.mean(curves, axis=0) if curves else np.zeros(101)
 
 
+def check_installed(*, plot: bool = False) -> None:
+    """Fail before the work, not behind it.
+
+    Args:
+        plot: whether something is to be drawn as well.
+
+    Raises:
+        MissingDependencyError: the `evaluate` extra is not installed.
+    """
+    try:
+        import faster_coco_eval  # noqa: F401
+
+        if plot:
+            import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"`sightline evaluate` needs the evaluate extra ({error}): `make install` in a checkout"
+        ) from error
+
+
 def measure(
     truth: GroundTruth, found: Mapping[int, Detections], match: CategoryMatch, *, known_only: bool = False
 ) -> Metrics:
@@ -104,6 +124,7 @@ def measure(
     Raises:
         MissingDependencyError: the `evaluate` extra is not installed.
     """
+    check_installed()
     objects = truth.objects_by_category()
     counted = sorted(objects)
     if known_only:
@@ -131,12 +152,8 @@ def _accumulate(
     truth: GroundTruth, boxes: FoundBoxes, counted: Sequence[int]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Precision [10 IoUs, 101 recalls, categories, 4 areas] and recall [10, categories, 4]; -1 without objects."""
-    try:
-        from faster_coco_eval import COCO, COCOeval_faster
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"`sightline evaluate` needs the evaluate extra ({error}): `make install` in a checkout"
-        ) from error
+    from faster_coco_eval import COCO, COCOeval_faster
+
     if not counted:
         return np.full((10, 101, 0, 4), -1.0), np.full((10, 0, 4), -1.0)
     known = COCO(as_coco(truth))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sightline.errors import InvalidOptionError, MissingDependencyError, OutputError
+from sightline.errors import InvalidOptionError, OutputError
 from sightline.precision_recall import RECALLS
 from sightline.writers.files import reason_of
 
 from .evaluation import Evaluation
-from .metrics import ClassMetrics
+from .metrics import ClassMetrics, check_installed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,13 +47,10 @@ def write_plot(evaluation: Evaluation, path: Path) -> None:
         OutputError: the file cannot be written.
     """
     check_plot_path(path)
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"--plot needs the evaluate extra ({error}): `make install` in a checkout"
-        ) from error
+    check_installed(plot=True)
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
     shown = _ordered(evaluation.served.metrics.classes)
     # A single category's name stands in the legend.
     columns = -(-len(_listed(shown)) // _ROWS) if len(shown) > 1 else 0

@@ -131,26 +131,26 @@ def _rounded_all(values: Iterable[float]) -> list[float]:
 
 def _notes(evaluation: Evaluation) -> Iterator[str]:
     """What a reader has to know before he believes a figure."""
-    selection, categories = evaluation.selection, evaluation.selection.truth.categories
-    unknown = [categories[index].name for index in evaluation.served.match.categories_left_over]
+    selection, match = evaluation.selection, evaluation.served.match
+    unknown = [selection.truth.categories[index].name for index in match.categories_left_over]
     counted = "left out" if evaluation.protocol.known_categories_only else "counted as never found"
-    yield from _note("images of the annotations are not among those given, and left out", selection.not_given)
-    yield from _note("files are not in the annotations, and left out", selection.not_annotated)
-    yield from _note("arguments led to no image", _with_reasons(evaluation.unreadable))
+    yield from _note("annotated images that were not given, left out", selection.not_given)
+    yield from _note("files that the annotations do not know, left out", selection.not_annotated)
+    yield from _note("arguments that led to no image", _with_reasons(evaluation.unreadable))
     for side in filter(None, (evaluation.served, evaluation.reference)):
         whose = "" if side is evaluation.served else " in the reference"
-        yield from _note(f"images failed{whose}, and count as without detections", _with_reasons(side.failed))
-    yield from _note("images have another size than the annotations tell", _sizes(evaluation))
-    yield from _note(f"categories are unknown to the detector, {counted}", unknown)
-    yield from _note("classes are no categories of the annotations", evaluation.served.match.classes_left_over)
-    yield from _note("names fit only loosely", [" = ".join(pair) for pair in evaluation.served.match.loose])
+        yield from _note(f"failed{whose}, counted as images without detections", _with_reasons(side.failed))
+    yield from _note("images of another size than the annotations tell", _sizes(evaluation))
+    yield from _note(f"categories unknown to the detector, {counted}", unknown)
+    yield from _note("classes that are no category of the annotations", match.classes_left_over)
+    yield from _note("names that fit but for case, spaces or hyphens", [" = ".join(pair) for pair in match.loose])
 
 
 def _note(what: str, names: Iterable[str]) -> Iterator[str]:
     listed = list(names)
     if listed:
         more = f" and {len(listed) - _SHOWN:,} more" if len(listed) > _SHOWN else ""
-        yield f"note: {len(listed):,} {what}: {', '.join(map(printable, listed[:_SHOWN]))}{more}"
+        yield f"note: {what}: {len(listed):,} ({', '.join(map(printable, listed[:_SHOWN]))}{more})"
 
 
 def _with_reasons(failed: Mapping[str, str]) -> list[str]:

@@ -60,6 +60,6 @@ def select(paths: Iterable[str], truth: GroundTruth) -> Selection:
 
 
 def _nothing_fits(files: list[str], truth: GroundTruth) -> str:
-    given = f"{len(files)} files, such as {files[0]}" if files else "no file"
-    known = f"{len(truth.images)} images, such as {truth.images[0].file_name}" if truth.images else "no image"
-    return f"none of the files is an image of the annotations: given were {given}; the annotations have {known}"
+    given = f"{len(files)}, such as {files[0]}" if files else "none"
+    known = f"{len(truth.images)}, such as {truth.images[0].file_name}" if truth.images else "none"
+    return f"no file is an image of the annotations; files: {given}; images of the annotations: {known}"

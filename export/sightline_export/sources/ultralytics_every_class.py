@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
-
-from .quiet import import_ultralytics
 
 
 def giving_every_class(predictor: Any) -> Any:
     """A class like `predictor` that gives every class of a box above the threshold, not the best one alone.
 
-    `DetectionValidator.postprocess` and `DetectionPredictor.postprocess` differ in that one argument of the same function.
+    `DetectionValidator.postprocess` and `DetectionPredictor.postprocess` differ in one argument of the same function.
     """
-    suppress = import_ultralytics().utils.nms.non_max_suppression
+    suppress = importlib.import_module("ultralytics.utils.nms").non_max_suppression
 
     class EveryClassPredictor(predictor):  # type: ignore[misc]
         """See `giving_every_class`."""
