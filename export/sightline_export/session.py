@@ -12,6 +12,8 @@ import onnx
 from sightline.errors import VerificationError
 
 _ERRORS_ONLY = 3
+_FAULTY_OPTIMISER = "Pad_Fusion"
+"""It takes zeros in front of a maximum for nothing; see `sources.padding`."""
 
 
 class Session:
@@ -30,7 +32,10 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+                model.SerializeToString(),
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=[_FAULTY_OPTIMISER],
             )
         except _runtime_errors() as error:
             raise VerificationError(f"ONNX Runtime does not load the graph: {error}") from error

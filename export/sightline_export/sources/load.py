@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from sightline.errors import CheckpointError, InvalidOptionError
@@ -11,12 +12,15 @@ from sightline_export.raw import RawNetwork
 
 from .asset import existing_checkpoint
 from .checkpoint_kind import CheckpointKind, checkpoint_kind
+from .padding import with_kept_padding
 from .yolov5 import ORIGINAL_PREFIX
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
 ARCHITECTURE_SUFFIXES = (".yaml", ".yml")
 RANDOM_SUFFIXES = (".random",)
 ONNX_SUFFIXES = (ONNX_SUFFIX,)
+_FAMILIES_OF = {CheckpointKind.ORIGINAL: ("yolov5",)}
+"""What may be asked for beside a checkpoint that needs no asking."""
 _GIVE_ORIGIN = "give the .pt or the .onnx that it was made of"
 _OTHER_FORMATS = {
     ".engine": f"a TensorRT engine, which runs on one version of TensorRT and one sort of GPU only; {_GIVE_ORIGIN}",
@@ -55,6 +59,11 @@ def load(source: Path, options: ExportOptions) -> RawNetwork:
         InvalidOptionError: an option contradicts the file.
         MissingDependencyError: a package that reads such files is not installed.
     """
+    raw = _load(source, options)
+    return replace(raw, model=with_kept_padding(raw.model))
+
+
+def _load(source: Path, options: ExportOptions) -> RawNetwork:
     suffix = source.suffix.lower()
     if suffix not in (*CHECKPOINT_SUFFIXES, *ARCHITECTURE_SUFFIXES, *RANDOM_SUFFIXES, *ONNX_SUFFIXES):
         raise _unreadable(source, suffix)
@@ -88,12 +97,12 @@ def _load_checkpoint(path: Path, options: ExportOptions) -> RawNetwork:
         from .torchvision import load_state_dict
 
         return load_state_dict(path, options)
+    if options.family not in (None, *_FAMILIES_OF.get(kind, ())):
+        raise InvalidOptionError(f"{path} is {kind.value}, which tells its family itself; leave out --family")
     if kind is CheckpointKind.ORIGINAL:
         from .yolov5 import load_original
 
         return load_original(path, options)
-    if options.family is not None:
-        raise InvalidOptionError(f"{path} is {kind.value}, which tells its family itself; leave out --family")
     if path.suffix.lower() != ".pt":
         raise CheckpointError(f"{path} is {kind.value}, which it reads under names that end in .pt only; rename it")
     from .ultralytics import load_checkpoint
