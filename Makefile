@@ -16,7 +16,7 @@ LIBPYTHON := server/sightline_server/libpython.py
 export UV_PYTHON_INSTALL_DIR := $(CURDIR)/.uv/python
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help demo test lint types test-system test-all install constraints clean
+.PHONY: help demo models test lint types test-system test-all install constraints clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ test-system: $(VENV)/.test  ## The tests that need the packages of deploy/apt.tx
 
 install: $(VENV)/.install  ## Every extra, for your own models: then .venv/bin/sightline
 	@echo "Installed. Next: $(BIN)/sightline --help"
+
+models: $(VENV)/.install  ## Export every supported model through the gate and write docs/models.md: hours
+	$(BIN)/python -m sightline_bench.models_table
 
 constraints: $(UV)  ## Pin every version anew, for Python 3.10 to 3.13
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.10 --all-extras --group dev pyproject.toml \

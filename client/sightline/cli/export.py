@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from sightline import contract
+from sightline.cli._export_report import as_json, print_summary
 from sightline.errors import MissingDependencyError
+from sightline.parity import PRECISION_DEMANDS
 from sightline_export.families import FAMILIES
 
 if TYPE_CHECKING:
-    from sightline_export.exporter import ExportReport
+    from sightline.cli._chain import EmbeddedChain
 
 _EPILOG = """\b
 Examples:
@@ -21,6 +26,8 @@ Examples:
   sightline export detector.onnx --classes alien,bat,witch
   sightline export yolo11n.yaml            (random weights, to try things out)
   sightline export yolox_s.onnx --family yolox
+  sightline export model.pth --family detecto --classes alien,bat,witch
+  sightline export best.pt --sample validation/images --json export.json
 
 \b
 Families:
@@ -79,6 +86,23 @@ Families:
     help="Sort of network, where the file alone does not tell; see the list below.",
 )
 @click.option(
+    "--sample",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of pictures to compare on, with what the detector was trained for; without it, the pictures that come "
+    "with Sightline.",
+)
+@click.option(
+    "--min-match",
+    type=click.FloatRange(0, 1),
+    help="Share of the source's detections that the served chain must give too; without it, "
+    + ", ".join(f"{demand.share} for {precision}" for precision, demand in PRECISION_DEMANDS.items())
+    + ".",
+)
+@click.option("--no-gate", is_flag=True, help="Install it without comparing, marked as unverified.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there too."
+)
+@click.option(
     "--max-pixels",
     type=int,
     help="Largest picture that is decoded, width x height, by all detectors of that input size; without it, what "
@@ -87,11 +111,13 @@ Families:
 def command(source: Path, repository: Path, name: str | None, **choices: Any) -> None:
     """Turn SOURCE into a served model.
 
-    SOURCE is a checkpoint of Ultralytics (.pt: YOLO v3u, v5u, v8, v9, v10, 11, 12, 26), the name of one of its
-    architectures (.yaml, with random weights), or an ONNX file of a detector (.onnx).
+    SOURCE is a checkpoint of Ultralytics (.pt: YOLO v3u, v5u, v6, v8, v9, v10, 11, 12, 26, RT-DETR) or of the original
+    YOLOv5 and YOLOv3 (.pt), weights of torchvision's or Detecto's detectors (.pth), an ONNX file of a detector (.onnx);
+    or, with random weights, the name of an architecture (yolo11n.yaml, original_yolov5s.random,
+    fasterrcnn_resnet50_fpn.random).
 
-    The result is compared with its source before it is installed; when anything fails, a model that stood there
-    before stays as it was.
+    Before it is installed, the model is served by an embedded Triton and must find in sample pictures what its source
+    finds in its own framework. When anything fails, a model that stood there before stays as it was.
     """
     try:
         from sightline_export.exporter import export
@@ -112,22 +138,31 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
         family=choices["family"],
         max_pixels=choices["max_pixels"],
     )
-    report = export(source, repository=repository, name=name, options=options, progress=click.echo)
-    _print_summary(report, repository, named=name is not None)
+    started = time.monotonic()
+    with ExitStack() as stack:
+        report = export(
+            source,
+            repository=repository,
+            chain=None if choices["no_gate"] else stack.enter_context(_embedded_chain()),
+            sample=choices["sample"],
+            min_match=choices["min_match"],
+            name=name,
+            options=options,
+            progress=click.echo,
+        )
+    print_summary(report, repository, named=name is not None)
+    if choices["json_file"] is not None:
+        content = as_json(report, seconds=time.monotonic() - started)
+        choices["json_file"].write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _print_summary(report: ExportReport, repository: Path, *, named: bool) -> None:
-    info, checked = report.info, report.verification
-    shown = ", ".join(info.class_names[:5]) + (", …" if len(info.class_names) > 5 else "")
-    origin = "" if named else f" (named after {info.source}; --name chooses another)"
-    click.secho(f"{report.name} is ready{origin}", fg="green")
-    click.echo(
-        f"  where      {report.installed.ensemble}\n"
-        f"  classes    {len(info.class_names)}: {shown}\n"
-        f"  input      {info.preprocessing}, {info.precision}, head {info.head}\n"
-        f"  size       {report.installed.size_bytes / 1e6:.1f} MB\n"
-        f"  checked    {checked.matched} of {checked.reference_detections} detections of the raw network "
-        f"in {checked.pictures} drawn pictures\n"
-        f"  serve      sightline serve --repository {repository}\n"
-        f"  detect     sightline detect photos/ --model {report.name}"
-    )
+def _embedded_chain() -> EmbeddedChain:
+    from sightline.cli._chain import EmbeddedChain
+
+    try:
+        return EmbeddedChain()
+    except MissingDependencyError as error:
+        raise MissingDependencyError(
+            f"the gate serves the model before it is installed, and this machine cannot: {error}. Export it on one "
+            "that can, or with --no-gate, which marks it as unverified"
+        ) from error

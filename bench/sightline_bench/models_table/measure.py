@@ -1,0 +1,93 @@
+"""Runs one row: exports the model through the gate and, where there are annotations, evaluates both sides."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from sightline_server.launcher import EmbeddedServer, ServerOptions
+
+from .rows import Row
+
+_DRAWN_PICTURES = 4
+"""Of the bundled pictures: with at least 50 detections in each they are enough for a verdict."""
+_SECONDS_PER_COMMAND = 1800.0
+_LAST_LINES = 8
+
+
+class RowError(Exception):
+    """A row whose command failed; the message is the end of what it printed."""
+
+
+def measure(row: Row, *, data: Path) -> dict[str, Any]:
+    """What an export of the model says about itself, with the mAP of both sides where there are annotations.
+
+    Args:
+        row: the model.
+        data: folder of weights, ONNX files and annotated photos.
+
+    Raises:
+        RowError: a command failed.
+    """
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="sightline-row-") as name:
+        folder = Path(name)
+        measured: dict[str, Any] = {"row": asdict(row), "export": _export(row, data, folder)}
+        if row.sample == "coco":
+            measured["evaluation"] = _evaluate(row, data, folder)
+    return {**measured, "seconds": round(time.monotonic() - started, 1)}
+
+
+def _export(row: Row, data: Path, folder: Path) -> dict[str, Any]:
+    report = folder / "export.json"
+    sample = data / "coco" / "images" if row.sample == "coco" else _drawn_pictures(folder)
+    places = ("--repository", folder / "repository", "--sample", sample, "--json", report)
+    _run("export", _source(row, data), "--name", row.name, *places, *row.options)
+    return _read(report)
+
+
+def _evaluate(row: Row, data: Path, folder: Path) -> dict[str, Any]:
+    report, coco = folder / "evaluation.json", data / "coco"
+    options = ServerOptions(repository=folder / "repository", grpc_port=0, http_port=0, metrics_port=0)
+    with EmbeddedServer(options) as server:
+        truth = ("--annotations", coco / "instances.json", coco / "images")
+        against = ("--against", _source(row, data))
+        _run("evaluate", "--model", row.name, "--url", server.grpc_url, *truth, *against, "--json", report)
+    return _read(report)
+
+
+def _source(row: Row, data: Path) -> str:
+    file = data / row.source
+    return str(file) if file.exists() else row.source
+
+
+def _drawn_pictures(folder: Path) -> Path:
+    target = folder / "pictures"
+    target.mkdir()
+    pictures = sorted(Path(str(files("sightline_export.demo"))).glob("pictures/*.jpg"))
+    for picture in pictures[:_DRAWN_PICTURES]:
+        shutil.copy(picture, target)
+    return target
+
+
+def _run(*arguments: object) -> None:
+    command = [str(Path(sys.executable).with_name("sightline")), *map(str, arguments)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_SECONDS_PER_COMMAND, check=False, errors="replace"
+    )
+    if done.returncode != 0:
+        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
+        raise RowError(f"`sightline {' '.join(map(str, arguments))}` ended with {done.returncode}:\n{last}")
+
+
+def _read(report: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return content

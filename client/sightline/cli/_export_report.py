@@ -1,0 +1,83 @@
+"""What `sightline export` says about what it made: to people, and to programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sightline.detector_info import DetectorInfo
+
+if TYPE_CHECKING:
+    from sightline_export.exporter import ExportReport
+
+_FIRST_NAMES = 5
+
+
+def print_summary(report: ExportReport, repository: Path, *, named: bool) -> None:
+    """A headline in colour, facts, and what to do next; a warning where nothing was proved."""
+    origin = "" if named else f" (named after {report.info.source}; --name chooses another)"
+    click.secho(f"{report.name} is ready{origin}", fg="green")
+    facts = dict(_facts(report))
+    facts["serve"] = f"sightline serve --repository {repository}"
+    facts["detect"] = f"sightline detect photos/ --model {report.name}"
+    for title, text in facts.items():
+        click.echo(f"  {title:<10} {text}")
+    if not report.verification.verified:
+        click.secho(_warning(report), fg="yellow", err=True)
+
+
+def as_json(report: ExportReport, *, seconds: float) -> dict[str, Any]:
+    """Everything that was found out; fractions are 0 to 1, operations are those for one picture."""
+    info = report.info
+    return {
+        "name": report.name,
+        "source": info.source,
+        "source_sha256": info.source_sha256,
+        "head": info.head,
+        "input": info.preprocessing.model_name,
+        "class_names": list(info.class_names),
+        "precision": info.precision,
+        "multi_label": info.multi_label,
+        "iou_threshold": info.iou_threshold,
+        "max_detections": info.max_detections,
+        "parameters": report.cost.parameters,
+        "flops": report.cost.flops,
+        "verification": asdict(report.verification),
+        "raw_difference": report.raw_difference.worst,
+        "installed": str(report.installed.ensemble),
+        "size_bytes": report.installed.size_bytes,
+        "versions": dict(info.versions),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _facts(report: ExportReport) -> Iterator[tuple[str, str]]:
+    info = report.info
+    yield "where", str(report.installed.ensemble)
+    yield "classes", f"{len(info.class_names)}: {_first_names(info)}"
+    yield "input", f"{info.preprocessing}, {info.precision}, head {info.head}"
+    yield "network", f"{report.cost}; {report.installed.size_bytes / 1e6:.1f} MB"
+    yield "raw", f"largest difference from the source's raw output {report.raw_difference.worst:.1e} of its range"
+    yield "gate", str(report.verification)
+
+
+def _first_names(info: DetectorInfo) -> str:
+    return ", ".join(info.class_names[:_FIRST_NAMES]) + (", …" if len(info.class_names) > _FIRST_NAMES else "")
+
+
+def _warning(report: ExportReport) -> str:
+    checked = report.verification
+    if checked.outcome == "skipped":
+        return (
+            f"warning: {report.name} is UNVERIFIED: nobody compared it with its source. On a machine that can serve "
+            "it, export it again without --no-gate"
+        )
+    return (
+        f"warning: {report.name} is UNVERIFIED: {checked.reference} objects in {checked.images} pictures prove "
+        "nothing. Export it again with --sample FOLDER, pictures of what it was trained for, with at least "
+        f"{checked.lacking} objects more in them"
+    )
