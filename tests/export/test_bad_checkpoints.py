@@ -155,7 +155,8 @@ def test_a_classifier_of_torchvision(tmp_path: Path) -> None:
 
 def test_torchscript(tmp_path: Path) -> None:
     path = tmp_path / "traced.pt"
-    torch.jit.save(torch.jit.trace(torch.nn.Conv2d(3, 3, 1), torch.zeros(1, 3, 8, 8)), path)
+    traced: Any = torch.jit.trace  # type: ignore[attr-defined]
+    torch.jit.save(traced(torch.nn.Conv2d(3, 3, 1), torch.zeros(1, 3, 8, 8)), path)
     refuse(path, r"is TorchScript.*give the \.pt that it was made of, or an \.onnx")
 
 
@@ -185,6 +186,8 @@ def test_a_family_for_other_files(shared_data: Path, tmp_path: Path) -> None:
         load(weights, ExportOptions(family="yolox"))
     with pytest.raises(InvalidOptionError, match="tells its family itself; leave out --family"):
         load(weights, ExportOptions(family="yolov5"))
+    with pytest.raises(InvalidOptionError, match="tells its family itself; leave out --family"):
+        load(shared_data / "weights" / "yolov5n.pt", ExportOptions(family="detecto"))
     renamed = tmp_path / "yolov8n.pth"
     renamed.write_bytes(weights.read_bytes())
     refuse(renamed, r"end in \.pt only; rename it")

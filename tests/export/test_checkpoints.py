@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import openvino
 import pytest
 import torch
 
@@ -17,6 +19,7 @@ from sightline.errors import CheckpointError, InvalidOptionError
 from sightline_export.config import parse
 from sightline_export.exporter import export
 from sightline_export.options import ExportOptions, NmsKind
+from sightline_export.session import Session
 from sightline_export.sources import load
 from sightline_export.sources.quiet import import_ultralytics
 
@@ -52,6 +55,63 @@ def test_every_family(
     assert report.verification.outcome == "passed"
 
 
+OTHERS: list[tuple[str, int]] = [
+    *(("yolov5n-p6", 64), ("yolov6n", 32), ("yolov8n-p2", 32), ("yolov8n-p6", 64), ("yolov8n-ghost", 32)),
+    *(("yolo26n-p2", 32), ("yolo26n-p6", 64)),
+]
+"""The smallest size of what else a yaml can build, and the largest stride."""
+
+
+@pytest.mark.parametrize(("architecture", "stride"), OTHERS)
+def test_every_other_family(architecture: str, stride: int, tmp_path: Path) -> None:
+    options = ExportOptions(image_size=QUICK)
+    report = export(Path(f"{architecture}.yaml"), repository=tmp_path, chain=None, options=options)
+    assert (report.info.head, report.info.stride) == ("anchors_last", stride)
+    assert report.graph_check.matched >= 0.99 * report.graph_check.reference_detections > 20
+
+
+RTDETR = """
+nc: 80
+backbone:
+  - [-1, 1, HGStem, [8, 16]]
+  - [-1, 1, DWConv, [32, 3, 2, 1, False]]
+  - [-1, 1, HGBlock, [16, 64, 3]]
+  - [-1, 1, DWConv, [64, 3, 2, 1, False]]
+  - [-1, 1, HGBlock, [16, 64, 3]]
+  - [-1, 1, DWConv, [64, 3, 2, 1, False]]
+  - [-1, 1, HGBlock, [16, 64, 3]]
+head:
+  - [-1, 1, AIFI, [128, 4]]
+  - [[2, 4, 7], 1, RTDETRDecoder, [nc, 64, 300, 4, 4, 3]]
+"""
+"""RT-DETR with every sort of layer that rtdetr-l has, but small."""
+
+
+def test_rtdetr(tmp_path: Path, chain: EmbeddedChain, small_sample: Path) -> None:
+    source = tmp_path / "rtdetr-small.yaml"
+    source.write_text(RTDETR)
+    options = ExportOptions(image_size=QUICK)
+    report = export(source, repository=tmp_path / "repository", chain=chain, sample=small_sample, options=options)
+    assert (report.info.head, report.info.preprocessing.model_name) == ("ranked_queries", "stretch_320")
+    assert report.verification.matched >= 0.99 * report.verification.reference > 100
+
+
+def test_rtdetr_takes_any_batch(tmp_path: Path) -> None:
+    source = tmp_path / "rtdetr-small.yaml"
+    source.write_text(RTDETR)
+    raw = load(source, ExportOptions(image_size=QUICK, max_detections=50, nms="none"))
+    pictures = np.random.default_rng(0).random((3, 3, QUICK, QUICK), dtype=np.float32)
+    session = Session(raw.model)
+    together = session.run([pictures])[0]
+    assert together.shape == (3, 50, 6)
+    for picture, expected in zip(pictures, together, strict=True):
+        np.testing.assert_allclose(session.run([picture[None]])[0][0], expected, atol=1e-5)
+    compiled = openvino.Core().compile_model(
+        openvino.Core().read_model(raw.model.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    np.testing.assert_allclose(compiled(pictures)[0][..., 4], together[..., 4], atol=1e-3)
+
+
 def model_of(architecture: str, kind: str = "DetectionModel") -> Any:
     return getattr(import_ultralytics().nn.tasks, kind)(architecture, verbose=False)
 
@@ -75,6 +135,28 @@ def test_a_custom_model_of_one_class(custom: Path, tmp_path: Path) -> None:
     assert report.info.preprocessing.image_size == 352
     assert report.info.source == custom.name
     assert len(report.info.source_sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("names", "match"),
+    [
+        ({0: "person\nbicycle"}, r"'person\\nbicycle' is not allowed: it must be printable"),
+        ({0: ""}, "'' is not allowed"),
+        ({0: "a", 1: "a"}, "stand twice: a"),
+        ({0: 7}, ("7",)),
+        (["Bus, rot", "naïve 'quote' \\"], ("Bus, rot", "naïve 'quote' \\")),
+    ],
+)
+def test_odd_class_names(names: Any, match: str | tuple[str, ...], tmp_path: Path) -> None:
+    model = import_ultralytics().nn.tasks.DetectionModel("yolov8n.yaml", nc=len(names), verbose=False)
+    model.names = names
+    path = tmp_path / "odd.pt"
+    torch.save({"model": model}, path)
+    if not isinstance(match, str):
+        assert load(path, ExportOptions(image_size=QUICK)).class_names == match
+        return
+    with pytest.raises(InvalidOptionError, match=match):
+        load(path, ExportOptions(image_size=QUICK))
 
 
 def test_class_names_can_be_given(custom: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sightline.boxes import clip_boxes
 from sightline_export.options import ExportOptions
 from sightline_export.pictures import Picture
 from sightline_export.reference import Found
@@ -60,7 +61,9 @@ class UltralyticsReference:
             [result] = predictor([np.ascontiguousarray(picture[..., ::-1])])
         rows = result.boxes.data.cpu().numpy().astype(np.float32)
         rows = rows[np.argsort(-rows[:, 4], kind="stable")]
-        return Found(rows[:, :4], rows[:, 4], rows[:, 5].round().astype(np.int64))
+        # RT-DETR's predictor lets boxes reach beyond the picture; those of all others end at its edge.
+        boxes = clip_boxes(rows[:, :4], image_size_hw=(picture.shape[0], picture.shape[1]))
+        return Found(boxes, rows[:, 4], rows[:, 5].round().astype(np.int64))
 
     def raw(self, pictures: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """What the network itself, neither fused nor traced, predicts for float32 [N, 3, S, S]."""
