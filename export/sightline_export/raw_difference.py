@@ -14,7 +14,7 @@ from .heads import Head
 
 Raw = npt.NDArray[np.float32]
 
-RAW_TOLERANCE = 1e-3
+RAW_TOLERANCE = 5e-3
 """Largest difference of two raw tensors, of boxes as a part of the largest box coordinate, of scores as it is."""
 _BOX_CHANNELS = 4
 
