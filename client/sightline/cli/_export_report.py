@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sightline.contract import EngineInfo
 from sightline.detector_info import DetectorInfo
 
 if TYPE_CHECKING:
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
 _FIRST_NAMES = 5
 
 
-def print_summary(report: ExportReport, repository: Path, *, named: bool) -> None:
-    """A headline in colour, facts, and what to do next; a warning where nothing was proved."""
+def print_summary(report: ExportReport, repository: Path, *, named: bool, engine: EngineInfo | None = None) -> None:
+    """A headline in colour, facts, and what to do next; warnings where something was not proved.
+
+    Args:
+        report: what was made.
+        repository: where.
+        named: whether the user chose the name.
+        engine: what ran the network when it was compared; None where it was not.
+    """
     origin = "" if named else f" (named after {report.info.source}; --name chooses another)"
     click.secho(f"{report.name} is ready{origin}", fg="green")
     facts = dict(_facts(report))
@@ -28,9 +36,16 @@ def print_summary(report: ExportReport, repository: Path, *, named: bool) -> Non
         click.echo(f"  {title:<10} {text}")
     if not report.verification.verified:
         click.secho(_warning(report), fg="yellow", err=True)
+    if engine is not None and engine.precision != report.info.precision:
+        click.secho(
+            f"warning: it was compared in {engine.precision}, not in {report.info.precision} ({engine.reason}): how it "
+            "does in that precision was not seen",
+            fg="yellow",
+            err=True,
+        )
 
 
-def as_json(report: ExportReport, *, seconds: float) -> dict[str, Any]:
+def as_json(report: ExportReport, *, seconds: float, engine: EngineInfo | None = None) -> dict[str, Any]:
     """Everything that was found out; fractions are 0 to 1, operations are those for one picture."""
     info = report.info
     return {
@@ -47,6 +62,7 @@ def as_json(report: ExportReport, *, seconds: float) -> dict[str, Any]:
         "parameters": report.cost.parameters,
         "flops": report.cost.flops,
         "verification": asdict(report.verification),
+        "verified_with": asdict(engine) if engine is not None else None,
         "raw_difference": report.raw_difference.worst,
         "installed": str(report.installed.ensemble),
         "size_bytes": report.installed.size_bytes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -15,9 +16,11 @@ from sightline.cli._export_report import as_json, print_summary
 from sightline.errors import MissingDependencyError
 from sightline.parity import PRECISION_DEMANDS
 from sightline_export.families import FAMILIES
+from sightline_export.options import ExportOptions
 
 if TYPE_CHECKING:
     from sightline.cli._chain import EmbeddedChain
+    from sightline_export.exporter import ExportReport
 
 _EPILOG = """\b
 Examples:
@@ -119,15 +122,34 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
     Before it is installed, the model is served by an embedded Triton and must find in sample pictures what its source
     finds in its own framework. When anything fails, a model that stood there before stays as it was.
     """
-    try:
-        from sightline_export.exporter import export
-        from sightline_export.options import ExportOptions
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"`sightline export` needs the export extra ({error}): `make install` in a checkout"
-        ) from error
+    # What can be refused at once is refused before anything heavy is imported.
+    options = _options(choices)
+    if name is not None:
+        contract.check_model_name(name)
+    with ExitStack() as stack:
+        chain = None if choices["no_gate"] else stack.enter_context(_embedded_chain())
+        export = _import_export()
+        started = time.monotonic()
+        report = export(
+            source,
+            repository=repository,
+            chain=chain,
+            sample=choices["sample"],
+            min_match=choices["min_match"],
+            name=name,
+            options=options,
+            progress=click.echo,
+        )
+    engine = chain.engine if chain is not None else None
+    print_summary(report, repository, named=name is not None, engine=engine)
+    if choices["json_file"] is not None:
+        content = as_json(report, seconds=time.monotonic() - started, engine=engine)
+        choices["json_file"].write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _options(choices: Mapping[str, Any]) -> ExportOptions:
     classes = choices["classes"]
-    options = ExportOptions(
+    return ExportOptions(
         precision=choices["precision"],
         image_size=choices["imgsz"],
         iou_threshold=choices["iou"],
@@ -138,22 +160,16 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
         family=choices["family"],
         max_pixels=choices["max_pixels"],
     )
-    started = time.monotonic()
-    with ExitStack() as stack:
-        report = export(
-            source,
-            repository=repository,
-            chain=None if choices["no_gate"] else stack.enter_context(_embedded_chain()),
-            sample=choices["sample"],
-            min_match=choices["min_match"],
-            name=name,
-            options=options,
-            progress=click.echo,
-        )
-    print_summary(report, repository, named=name is not None)
-    if choices["json_file"] is not None:
-        content = as_json(report, seconds=time.monotonic() - started)
-        choices["json_file"].write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _import_export() -> Callable[..., ExportReport]:
+    try:
+        from sightline_export.exporter import export
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"`sightline export` needs the export extra ({error}): `make install` in a checkout"
+        ) from error
+    return export
 
 
 def _embedded_chain() -> EmbeddedChain:

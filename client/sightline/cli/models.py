@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sightline._options import DEFAULT_URL
+from sightline.verification import describe_verification
 
 if TYPE_CHECKING:
     from sightline.served import ServedModel
@@ -29,8 +30,8 @@ Examples:
 def command(url: str, *, as_json: bool) -> None:
     """List what a running server serves.
 
-    For each detector: inputs, classes, input size, precision, the engine that really runs it, and where it comes from;
-    for a model that is not ready, why.
+    For each detector: inputs, classes, input size, precision, the engine that really runs it, whether it was seen to
+    find what its source finds, and where it comes from; for a model that is not ready, why.
     """
     from sightline.served import list_served
 
@@ -71,8 +72,9 @@ def _facts(model: ServedModel) -> Iterator[tuple[str, str]]:
     more = ", …" if len(names) > _FIRST_NAMES else ""
     yield "classes", f"{len(names)}: {', '.join(names[:_FIRST_NAMES])}{more}"
     yield "size", f"{info.preprocessing}, at most {info.max_detections} detections"
-    yield "precision", info.precision
+    yield "precision", info.precision + (", of a network that is quantised to 8 bits" if info.quantised else "")
     yield "engine", _engine(model)
+    yield "gate", describe_verification(info.verification)
     versions = ", ".join(f"{package} {version}" for package, version in info.versions.items())
     yield "source", f"{info.source or 'unknown'}{f', sha256 {info.source_sha256}' if info.source_sha256 else ''}"
     if versions:

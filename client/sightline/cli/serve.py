@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sightline.contract import DEFAULT_GRPC_PORT, DEFAULT_HTTP_PORT, DEFAULT_METRICS_PORT
-from sightline.errors import LaunchError
+from sightline.errors import ContractMismatchError, LaunchError
 
 if TYPE_CHECKING:
     from sightline.contract import EngineInfo
@@ -123,6 +123,29 @@ def _announce(server: EmbeddedServer) -> None:
         "Ctrl-C stops it.",
     ]
     click.echo("\n".join(lines))
+    if unverified := _unverified(server, names):
+        click.secho(
+            f"UNVERIFIED, never seen to find what they were exported from: {', '.join(unverified)}; `sightline models` "
+            "says why",
+            fg="yellow",
+        )
+
+
+def _unverified(server: EmbeddedServer, names: Sequence[str]) -> list[str]:
+    """Detectors whose export was not compared with its source, or not on enough."""
+    from sightline._model import read_detector
+    from sightline_export.config import CONFIG_FILE, parse
+
+    found = []
+    for name in names:
+        config = parse((server.options.repository / name / CONFIG_FILE).read_text(encoding="utf-8"))
+        try:
+            verification = read_detector(config).info.verification
+        except ContractMismatchError:  # a part of a detector, or somebody else's model
+            continue
+        if verification is None or not verification.verified:
+            found.append(name)
+    return found
 
 
 def _describe(info: EngineInfo | None) -> str:
