@@ -12,6 +12,7 @@ import onnx
 import pytest
 from tests.export.tiny import TINY_SIZE, prediction, tiny_model
 
+from sightline.cli._chain import EmbeddedChain
 from sightline.contract import SCORE_FLOOR
 from sightline.detector_info import DetectorInfo
 from sightline.errors import InvalidOptionError
@@ -131,11 +132,16 @@ def test_finished_detections_are_refused(head: str) -> None:
         postprocess(HEADS[head], settings("operator"))
 
 
-def test_exported_and_told(save: Callable[[onnx.ModelProto], Path], tmp_path: Path) -> None:
+def test_exported_and_told(
+    save: Callable[[onnx.ModelProto], Path], tmp_path: Path, chain: EmbeddedChain, small_sample: Path
+) -> None:
     source = save(tiny_model(prediction("anchors_last", classes=CLASSES, candidates=50)))
     options = ExportOptions(multi_label=True, classes=("a", "b", "c"))
-    report = export(source, repository=tmp_path / "models", options=options)
+    where: dict[str, Any] = {"repository": tmp_path / "models", "chain": chain, "sample": small_sample}
+    report = export(source, options=options, **where)
     assert report.info.multi_label
+    assert report.verification.reference > 0
+    assert (report.verification.missing, report.verification.extra) == (0, 0)
     assert DetectorInfo.from_parameters(report.info.to_parameters()) == report.info
 
 
@@ -143,5 +149,5 @@ def test_nothing_is_installed_for_finished_detections(save: Callable[[onnx.Model
     source = save(tiny_model(prediction("end_to_end", classes=CLASSES, candidates=50)))
     options = ExportOptions(multi_label=True, classes=("a", "b", "c"))
     with pytest.raises(InvalidOptionError, match="--multi-label is not possible"):
-        export(source, repository=tmp_path / "models", options=options)
+        export(source, repository=tmp_path / "models", options=options, chain=None)
     assert not (tmp_path / "models").exists()

@@ -38,7 +38,7 @@ class SourceFramework:
             ) from error
         same_file = path.is_file() and sha256(path) == info.source_sha256
         options = ExportOptions(
-            image_size=info.preprocessing.image_size,
+            image_size=info.preprocessing.sides[0],
             iou_threshold=info.iou_threshold,
             max_detections=info.max_detections,
             multi_label=info.multi_label,
@@ -53,8 +53,6 @@ class SourceFramework:
                 f"--against {path} sees pictures as {raw.preprocessing.model_name}, the served detector as "
                 f"{info.preprocessing.model_name}: their figures cannot be compared"
             )
-        if raw.reference is None:
-            raise InvalidOptionError(f"--against {path}: there is no framework here that runs such a file")
         self.class_names = raw.class_names
         self._reference = raw.reference
 

@@ -19,7 +19,10 @@ STATIC_ROUNDS = 16
 MOST_PAIRS = 30_000
 """Best pairs of a box and a class per image that a graph with `multi_label` looks at, as Ultralytics' `val` does."""
 STATIC_PAIRS = 2048
-"""The same for the static suppression, which compares each with each; TensorRT's TopK gives 3,840 at the most."""
+"""The same for the static suppression, which compares each with each; TensorRT's TopK gives 3,840 at the most.
+
+Of 100 images of COCO with yolov8n, 17 have more pairs above 0.001, and one got other detections than without a limit.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
