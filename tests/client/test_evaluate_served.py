@@ -108,6 +108,8 @@ def test_every_class_as_in_ultralytics_val(
     print(f"every class: mAP50-95 {served['ap_50_95']:.4f}, in Ultralytics {wanted.ap_50_95:.4f}")
     assert points_apart(report, wanted) <= 0.1
     assert report["protocol"]["labels"] == "every class"
+    listed = CliRunner().invoke(cli, ["models", "--url", server.grpc_url]).output
+    assert listed.count("at most 300 detections, every class of a box") == 1
     assert served["found"] > 1.1 * reference(truth_file, ultralytics_found["best class"]).found
 
 

@@ -71,7 +71,8 @@ def _facts(model: ServedModel) -> Iterator[tuple[str, str]]:
     names = info.class_names
     more = ", …" if len(names) > _FIRST_NAMES else ""
     yield "classes", f"{len(names)}: {', '.join(names[:_FIRST_NAMES])}{more}"
-    yield "size", f"{info.preprocessing}, at most {info.max_detections} detections"
+    labels = ", every class of a box" if info.multi_label else ""
+    yield "size", f"{info.preprocessing}, at most {info.max_detections} detections{labels}"
     yield "precision", info.precision + (", of a network that is quantised to 8 bits" if info.quantised else "")
     yield "engine", _engine(model)
     yield "gate", describe_verification(info.verification)
