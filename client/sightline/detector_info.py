@@ -32,6 +32,7 @@ class DetectorInfo:
         preprocessing: how pictures are brought to the network's input size.
         stride: largest stride of the network, in pixels.
         precision: arithmetic that the engine is asked for.
+        quantised: whether the network itself holds numbers of 8 bits, whatever the engine is asked for.
         head: layout of the network's raw output (see `sightline_export`).
         score_floor: lowest effective score threshold, 0 to 1.
         iou_threshold: IoU above which non-maximum suppression drops the weaker box, 0 to 1.
@@ -48,6 +49,7 @@ class DetectorInfo:
     preprocessing: Preprocessing = field(default_factory=Preprocessing.letterbox)
     stride: int = 32
     precision: Precision = "fp32"
+    quantised: bool = False
     head: str = ""
     score_floor: float = SCORE_FLOOR
     iou_threshold: float = DEFAULT_IOU_THRESHOLD
@@ -67,8 +69,9 @@ class DetectorInfo:
         check_fraction("score floor", self.score_floor)
         if self.max_detections < 1:
             raise InvalidOptionError(f"max_detections is {self.max_detections}; it must be at least 1")
-        if not isinstance(self.multi_label, bool):
-            raise InvalidOptionError(f"multi_label is {self.multi_label!r}; it must be true or false")
+        for name in ("multi_label", "quantised"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise InvalidOptionError(f"{name} is {value!r}; it must be true or false")
 
     def to_parameters(self) -> dict[str, str]:
         """Values for `parameters` of `config.pbtxt`, by full name: text as it is, the rest as JSON."""

@@ -16,7 +16,7 @@ from sightline.parity import export_bar
 from sightline.verification import Verification
 
 from .alive import check_alive
-from .arithmetic import coarsest_arithmetic
+from .arithmetic import coarsest_arithmetic, is_quantised
 from .cost import Cost, network_cost
 from .gate import Candidate, Chain, Gate, Progress, pass_gate
 from .graph import GraphSettings, check_multi_label, compose
@@ -174,6 +174,7 @@ def _describe(raw: RawNetwork, options: ExportOptions) -> DetectorInfo:
         preprocessing=raw.preprocessing,
         stride=raw.stride,
         precision=options.precision,
+        quantised=is_quantised(raw.model),
         head=raw.head.name,
         score_floor=raw.score_floor,
         iou_threshold=options.iou_threshold,

@@ -180,13 +180,33 @@ def test_seeds_decide_over_random_weights() -> None:
     assert torch.equal(state, torch.random.get_rng_state())
 
 
-def test_an_official_checkpoint_without_internet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("yolov8n.pt", "ultralytics/assets/"),
+        ("yolov5nu.pt", "ultralytics/assets/"),
+        ("rtdetr-l.pt", "ultralytics/assets/"),
+        ("yolov5n.pt", "ultralytics/yolov5/"),
+        ("yolov5x6.pt", "ultralytics/yolov5/"),
+        ("yolov3-spp.pt", "ultralytics/yolov3/"),
+    ],
+)
+def test_an_official_checkpoint_without_internet(
+    name: str, published: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     # Nobody listens on the discard port, so this is a network that refuses at once.
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(CheckpointError, match=r"could not be downloaded.*without internet, copy the file here"):
-        load(Path("yolov8n.pt"), ExportOptions())
+    said = rf"could not be downloaded from https://github\.com/{published}.*without internet, copy the file here"
+    with pytest.raises(CheckpointError, match=said):
+        load(Path(name), ExportOptions())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["yolov8n-seg.pt", "yolov5q.pt", "elsewhere/yolov8n.pt"])
+def test_other_names_are_not_looked_for(name: str) -> None:
+    with pytest.raises(CheckpointError, match="does not exist; give the path"):
+        load(Path(name), ExportOptions())
 
 
 def test_a_size_that_is_no_multiple_of_the_stride() -> None:

@@ -16,6 +16,7 @@ from tests.export.tiny import GRID_CANDIDATES, TINY_SIZE, prediction, read_rgb, 
 from sightline.cli._chain import EmbeddedChain
 from sightline.errors import CheckpointError, InvalidOptionError, SightlineError, UnknownHeadError, VerificationError
 from sightline.preprocessing import Preprocessing
+from sightline_export.arithmetic import is_quantised
 from sightline_export.config import parse
 from sightline_export.exporter import ExportReport, export
 from sightline_export.options import ExportOptions
@@ -92,6 +93,13 @@ def test_a_fixed_batch_is_served_in_batches(quantised: ExportReport) -> None:
     (scan,) = [node for node in onnx.load(model_path(quantised)).graph.node if node.op_type == "Scan"]
     body = scan.attribute[0].g if scan.attribute[0].type == onnx.AttributeProto.GRAPH else scan.attribute[1].g
     assert body.input[0].type.tensor_type.shape.dim[0].dim_value == 3
+
+
+def test_a_quantised_network_is_said_to_be_one(quantised: ExportReport, save: Save) -> None:
+    assert (quantised.info.quantised, quantised.info.precision) == (True, "fp32")
+    parameters = parse((quantised.installed.ensemble / "config.pbtxt").read_text()).parameters
+    assert parameters["sightline.quantised"].string_value == "true"
+    assert not is_quantised(load(save(tiny_model(V8)), ExportOptions()).model)
 
 
 def test_the_graph_is_readable_everywhere(quantised: ExportReport) -> None:

@@ -9,8 +9,18 @@ from pathlib import Path
 
 from sightline.errors import CheckpointError
 
-_ASSETS = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"
-_OFFICIAL = re.compile(r"yolo(v3(-tiny|-spp)?u|v5[nsmlx]6?u|v8[nsmlx]|v9[tsmce]|v10[nsmblx]|(11|12|26)[nsmlx])\.pt")
+_RELEASES = (
+    (
+        re.compile(
+            r"(yolo(v3(-tiny|-spp)?u|v5[nsmlx]6?u|v8[nsmlx]|v9[tsmce]|v10[nsmblx]|(11|12|26)[nsmlx])|rtdetr-[lx])\.pt"
+        ),
+        "https://github.com/ultralytics/assets/releases/download/v8.4.0/",
+    ),
+    # Without the u, in the format of their own repositories.
+    (re.compile(r"yolov5[nsmlx]6?\.pt"), "https://github.com/ultralytics/yolov5/releases/download/v7.0/"),
+    (re.compile(r"yolov3(-tiny|-spp)?\.pt"), "https://github.com/ultralytics/yolov3/releases/download/v9.6.0/"),
+)
+"""Names of official checkpoints, and where they are published."""
 _TIMEOUT_SECONDS = 20.0
 
 
@@ -24,12 +34,13 @@ def existing_checkpoint(source: Path) -> Path:
         return source
     if source.exists():
         raise CheckpointError(f"{source} is not a file; give the path of one checkpoint")
-    if source.parent != Path() or not _OFFICIAL.fullmatch(source.name):
+    folder = next((url for names, url in _RELEASES if names.fullmatch(source.name)), None)
+    if source.parent != Path() or folder is None:
         raise CheckpointError(
             f"{source} does not exist; give the path of a checkpoint, or the bare name of an official one, such as "
             "yolov8n.pt, which is then downloaded"
         )
-    _download(_ASSETS + source.name, source)
+    _download(folder + source.name, source)
     return source
 
 
