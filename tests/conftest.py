@@ -162,8 +162,14 @@ def serve_detector(
         source, precision = DETECTORS[name]
         if name not in served:
             options = ExportOptions(precision=precision)
-            where = {"repository": repository, "chain": chain, "sample": small_sample}
-            export(shared_data / source, name=name, options=options, **where)
+            export(
+                shared_data / source,
+                repository=repository,
+                chain=chain,
+                sample=small_sample,
+                name=name,
+                options=options,
+            )
             load_model(name)
             served.add(name)
         return name

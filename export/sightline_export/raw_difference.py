@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ Raw = npt.NDArray[np.float32]
 RAW_TOLERANCE = 5e-3
 """Largest difference of two raw tensors, of boxes as a part of the largest box coordinate, of scores as it is."""
 _BOX_CHANNELS = 4
+_LEAST_SCALE = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,7 @@ class RawDifference:
 
     Attributes:
         boxes: of the box channels, as a part of the largest value in them.
-        scores: of all other channels, as a part of the largest value in them or of 1, whichever is more.
+        scores: of each other channel, as a part of the largest value in it or of 1, whichever is more.
     """
 
     boxes: float
@@ -57,8 +59,11 @@ def raw_difference(source: Sequence[Raw], graph: Sequence[Raw], head: Head) -> R
         rows_wanted, rows_came = (np.moveaxis(each, head.candidate_axis, 0) for each in (wanted, came))
         if not head.needs_nms:
             rows_wanted, rows_came = _settled(rows_wanted, rows_came, head.decode_numpy(wanted).scores)
-        boxes = max(boxes, _part(rows_wanted[:, :_BOX_CHANNELS], rows_came[:, :_BOX_CHANNELS], least=0.0))
-        scores = max(scores, _part(rows_wanted[:, _BOX_CHANNELS:], rows_came[:, _BOX_CHANNELS:], least=1.0))
+        (box_wanted, rest_wanted), (box_came, rest_came) = (
+            np.split(rows, [_BOX_CHANNELS], axis=1) for rows in (rows_wanted, rows_came)
+        )
+        boxes = max(boxes, _part(box_wanted, box_came, np.abs(box_wanted).max(initial=0.0)))
+        scores = max(scores, _part(rest_wanted, rest_came, np.abs(rest_wanted).max(axis=0, initial=1.0)))
     return RawDifference(boxes=boxes, scores=scores)
 
 
@@ -76,12 +81,9 @@ def check_raw_difference(difference: RawDifference) -> None:
         )
 
 
-def _part(wanted: Raw, came: Raw, *, least: float) -> float:
-    if not wanted.size:
-        return 0.0
-    scale = max(float(np.abs(wanted).max()), least)
-    worst = float(np.abs(wanted - came).max())
-    return worst / scale if worst else 0.0
+def _part(wanted: Raw, came: Raw, scale: npt.NDArray[np.floating[Any]]) -> float:
+    """The largest difference as a part of `scale`, a number or one for each channel."""
+    return float((np.abs(wanted - came) / np.maximum(scale, _LEAST_SCALE)).max(initial=0.0))
 
 
 def _settled(wanted: Raw, came: Raw, scores: Raw) -> tuple[Raw, Raw]:

@@ -4,6 +4,7 @@ from sightline import contract
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ContractMismatchError, InvalidOptionError
 from sightline.preprocessing import Preprocessing
+from sightline.verification import Verification
 
 
 @pytest.mark.parametrize("name", ["yolov8n", "YOLO11.x", "a_b"])
@@ -37,11 +38,26 @@ def test_detector_info_survives_the_parameters() -> None:
         source="a b.pt",
         source_sha256="00ff",
         versions={"torch": "2", "onnx": "1"},
+        verification=Verification(outcome="passed", images=3, reference=120, matched=119, missing=1, min_match=0.99),
     )
     assert DetectorInfo.from_parameters(info.to_parameters()) == info
 
 
-@pytest.mark.parametrize("change", [{"sightline.contract_version": "99"}, {"sightline.class_names": "[oops"}])
+def test_a_detector_need_not_tell_how_it_was_verified() -> None:
+    info = DetectorInfo(class_names=("a",))
+    assert "sightline.verification" not in info.to_parameters()
+    assert DetectorInfo.from_parameters(info.to_parameters()).verification is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sightline.contract_version": "99"},
+        {"sightline.class_names": "[oops"},
+        {"sightline.verification": "{}"},
+        {"sightline.verification": '{"outcome": "failed"}'},
+    ],
+)
 def test_foreign_parameters_are_refused(change: dict[str, str]) -> None:
     good = DetectorInfo(class_names=("a",)).to_parameters()
     with pytest.raises(ContractMismatchError):

@@ -9,7 +9,17 @@ import pytest
 
 from sightline.detections import Detections
 from sightline.errors import InvalidOptionError
-from sightline.parity import BF16_PARITY, FP32_PARITY, Bar, Demand, Finding, ParityReport, compare
+from sightline.parity import (
+    BF16_PARITY,
+    FP32_PARITY,
+    PRECISION_DEMANDS,
+    Bar,
+    Demand,
+    Finding,
+    ParityReport,
+    compare,
+    export_bar,
+)
 
 NAMES = ("person", "car", "dog")
 SIZE_HW = (1000, 1000)
@@ -232,6 +242,76 @@ def test_bars_out_of_range() -> None:
         Bar(demands=(), max_extra_share=-1)
     with pytest.raises(InvalidOptionError):
         Bar(demands=(), minimum_reference=0)
+
+
+@pytest.mark.parametrize(("precision", "share"), [("fp32", 0.99), ("fp16", 0.99), ("bf16", 0.96), ("int8", 0.90)])
+def test_the_bar_of_an_export(precision: str, share: float) -> None:
+    bar = export_bar(precision)
+    assert bar.demands == (PRECISION_DEMANDS[precision],)
+    assert bar.demands[0].share == share
+    assert bar.max_extra_share == pytest.approx(1 - share)
+    assert export_bar(precision, min_match=0.5).demands[0] == dataclasses.replace(bar.demands[0], share=0.5)
+
+
+def test_bars_of_exports_out_of_range() -> None:
+    with pytest.raises(InvalidOptionError, match="'fp64' is not one of fp32, fp16, bf16, int8"):
+        export_bar("fp64")
+    with pytest.raises(InvalidOptionError, match=r"share that must match is 1\.5"):
+        export_bar("fp32", min_match=1.5)
+
+
+@pytest.mark.parametrize(("extra", "passes"), [(1, True), (2, False)])
+def test_no_more_may_be_extra_than_missing(extra: int, *, passes: bool) -> None:
+    report = planted(extra=[([800, 110 * n, 900, 110 * n + 100], 0.4, 2) for n in range(extra)])
+    assert report.passes(export_bar("fp32")) is passes
+    assert report.passes(export_bar("fp32", min_match=0.9))
+
+
+def test_a_pair_that_is_too_far_apart_is_missing_and_extra() -> None:
+    report = planted([([0, 0, 100, 112], 0.3, 0)])
+    assert report.tally(PRECISION_DEMANDS["fp32"]) == (119, 1, 1)
+    assert report.tally(PRECISION_DEMANDS["int8"]) == (120, 0, 0)
+    assert report.tally(PRECISION_DEMANDS["fp32"]).missing == 1
+    assert counts(report) == (120, 0, 0, 0)
+
+
+def with_margin(reference_score: float, candidate_score: float) -> Finding:
+    """What becomes of one object that both found."""
+    box = [0.0, 0.0, 100.0, 100.0]
+    reference, candidate = ({"a": detections([(box, score, 0)])} for score in (reference_score, candidate_score))
+    [finding] = compare(reference, candidate, score_threshold=0.25, partner_margin=0.05).findings
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "kind"),
+    [
+        (0.27, 0.23, "matched"),  # the partner is below the threshold
+        (0.27, 0.19, "missing"),  # too far below
+        (0.23, 0.27, "set aside"),  # the reference has it as well
+        (0.21, 0.27, "extra"),  # but it is much surer here
+        (0.19, 0.27, "extra"),
+        (0.27, 0.26, "matched"),
+    ],
+)
+def test_partners_below_the_threshold(reference: float, candidate: float, kind: str) -> None:
+    assert with_margin(reference, candidate).kind == kind
+
+
+def test_partners_below_the_threshold_are_not_counted() -> None:
+    low = {"a": detections([([0, 0, 100, 100], 0.23, 0), ([200, 0, 300, 100], 0.24, 0)])}
+    report = compare(low, low, partner_margin=0.05)
+    assert (report.reference, report.findings) == (0, ())
+
+
+@pytest.mark.parametrize(("right", "matched"), [(0.2, 1), (0.4, 1), (0.9, 0)])
+def test_slivers_are_paired_by_their_corners(right: float, matched: int) -> None:
+    """Such as clipping leaves of a box beyond an edge: the IoU of two of them says nothing."""
+    reference = {"a": detections([([0, 10, 0, 90], 0.9, 0), ([500, 10, 600, 90], 0.9, 0)])}
+    candidate = {"a": detections([([0, 10, right, 90], 0.9, 0), ([500, 10, 600, 90], 0.9, 0)])}
+    report = compare(reference, candidate)
+    assert report.count("matched") == 1 + matched
+    assert report.worst_iou == 1.0
 
 
 def test_texts() -> None:

@@ -1,0 +1,363 @@
+"""The gate tells a detector that is still itself from one that is not; through a real server."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+from click.testing import CliRunner
+from tests.export.tampering import (
+    Change,
+    drop_half,
+    halve_pixels,
+    hardly_suppress,
+    reverse_classes,
+    shift_boxes,
+    tampered,
+)
+from tests.export.tiny import prediction, read_rgb, tiny_model
+
+from sightline.cli import cli
+from sightline.cli._chain import EmbeddedChain
+from sightline.contract import DEFAULT_MAX_PIXELS, network_name
+from sightline.detector_info import DetectorInfo
+from sightline.errors import CorruptImageError, InvalidOptionError, SightlineError, VerificationError
+from sightline.verification import Verification
+from sightline_export.alive import check_alive
+from sightline_export.config import parse
+from sightline_export.exporter import ExportReport, export
+from sightline_export.gate import Candidate, Gate, pass_gate
+from sightline_export.heads import ANCHORS_LAST, END_TO_END
+from sightline_export.options import ExportOptions
+from sightline_export.pictures import Picture
+from sightline_export.raw import SourceDetector
+from sightline_export.raw_difference import check_raw_difference, raw_difference
+from sightline_export.reference import Found
+from sightline_export.sample import decode_rgb, open_sample
+from sightline_export.sources import load
+from sightline_server.launcher import EmbeddedServer
+
+Judge = Callable[..., Verification]
+Save = Callable[..., Path]
+Raw = npt.NDArray[np.float32]
+CROWDED = 5
+LAYOUTS = {"anchors_last": ANCHORS_LAST, "end_to_end": END_TO_END}
+
+
+@pytest.fixture(scope="module")
+def crowded(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The photographs with the most objects, and a file that is none."""
+    truth = json.loads((shared_data / "coco" / "instances.json").read_text())
+    objects = Counter(each["image_id"] for each in truth["annotations"])
+    names = {each["id"]: each["file_name"] for each in truth["images"]}
+    folder = tmp_path_factory.mktemp("crowded")
+    for image_id, _ in objects.most_common(CROWDED):
+        shutil.copy(shared_data / "coco" / "images" / names[image_id], folder)
+    (folder / "labels.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    return folder
+
+
+class Remembering:
+    """A source that is asked for each picture once."""
+
+    def __init__(self, source: SourceDetector) -> None:
+        self._source = source
+        self._found: dict[tuple[bytes, float], Found] = {}
+
+    @property
+    def description(self) -> str:
+        return self._source.description
+
+    def detect(self, picture: Picture, *, score_threshold: float) -> Found:
+        key = (picture.tobytes(), score_threshold)
+        if key not in self._found:
+            self._found[key] = self._source.detect(picture, score_threshold=score_threshold)
+        return self._found[key]
+
+    def raw(self, pictures: Raw) -> npt.NDArray[Any]:
+        return self._source.raw(pictures)
+
+
+@pytest.fixture(scope="module")
+def source(shared_data: Path) -> SourceDetector:
+    """yolov8n.pt in Ultralytics."""
+    return Remembering(load(shared_data / "weights" / "yolov8n.pt", ExportOptions()).reference)
+
+
+@pytest.fixture(scope="module")
+def judge(yolov8n: ExportReport, source: SourceDetector, crowded: Path, chain: EmbeddedChain) -> Judge:
+    """A function that judges yolov8n's served graph after a change."""
+    graph = (yolov8n.installed.network / "1" / "model.onnx").read_bytes()
+
+    def run(
+        change: Change | None = None,
+        *,
+        min_match: float | None = None,
+        sample: Path = crowded,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> Verification:
+        candidate = Candidate(
+            name="candidate",
+            model=tampered(graph, change) if change else graph,
+            info=yolov8n.info,
+            arithmetic="fp32",
+            max_pixels=DEFAULT_MAX_PIXELS,
+        )
+        gate = Gate(chain=chain, sample=open_sample(sample), min_match=min_match)
+        return pass_gate(candidate, source, gate, progress=told)
+
+    return run
+
+
+def test_a_detector_that_is_still_itself_passes(judge: Judge) -> None:
+    told: list[str] = []
+    verification = judge(told=told.append)
+    assert verification.outcome == "passed"
+    assert verification.images == CROWDED
+    assert verification.reference >= 100
+    assert verification.matched >= 0.99 * verification.reference
+    assert verification.worst_iou > 0.9
+    assert any("left out 1 of the sample's files" in line and "labels.txt: not an image" in line for line in told)
+    assert any("ultralytics 8." in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (shift_boxes, "missing, .*99.0% within IoU 0.95"),
+        (reverse_classes, r"\n?.*0 of \d+ matched"),
+        (halve_pixels, "have such a partner"),
+        (drop_half, "missing"),
+        (hardly_suppress, r"[1-9]\d+ extra detections; allowed: \d"),
+    ],
+)
+def test_another_detector_fails(change: Change, reason: str, judge: Judge) -> None:
+    with pytest.raises(VerificationError, match=f"is not what it was exported from: .*{reason}.*Nothing was installed"):
+        judge(change)
+
+
+def test_the_bar_can_be_lowered(judge: Judge) -> None:
+    found = judge(drop_half, min_match=0.3)
+    assert (found.outcome, found.min_match) == ("passed", 0.3)
+    assert 0.3 <= found.matched / found.reference < 0.6
+
+
+def test_too_few_prove_nothing(judge: Judge, shared_data: Path) -> None:
+    verification = judge(sample=shared_data / "images")
+    assert verification.outcome == "inconclusive"
+    assert not verification.verified
+    assert (verification.images, verification.matched) == (2, verification.reference)
+    assert 0 < verification.reference < 100
+    assert verification.lacking == 100 - verification.reference
+
+
+def test_too_few_can_prove_that_it_is_wrong(judge: Judge, shared_data: Path) -> None:
+    with pytest.raises(VerificationError, match="is not what it was exported from: 0 of"):
+        judge(reverse_classes, sample=shared_data / "images")
+
+
+def test_a_model_that_does_not_load(
+    yolov8n: ExportReport, source: SourceDetector, crowded: Path, chain: EmbeddedChain, server: EmbeddedServer
+) -> None:
+    before = sorted(server.options.repository.iterdir())
+    candidate = Candidate(
+        name="candidate", model=b"no graph", info=yolov8n.info, arithmetic="fp32", max_pixels=DEFAULT_MAX_PIXELS
+    )
+    with pytest.raises(VerificationError, match=r"the served chain does not load.*candidate_"):
+        pass_gate(candidate, source, Gate(chain=chain, sample=open_sample(crowded)), progress=lambda _: None)
+    assert [path for path in sorted(server.options.repository.iterdir()) if "candidate" in path.name] == []
+    assert set(before) <= set(server.options.repository.iterdir())
+
+
+class TamperingChain:
+    """A chain between which and the exporter somebody changes the graph."""
+
+    def __init__(self, chain: EmbeddedChain, change: Change) -> None:
+        self._chain = chain
+        self._change = change
+
+    def detect(self, repository: Path, name: str, files, *, score_threshold: float):  # type: ignore[no-untyped-def]
+        file = repository / network_name(name) / "1" / "model.onnx"
+        file.write_bytes(tampered(file.read_bytes(), self._change))
+        return self._chain.detect(repository, name, files, score_threshold=score_threshold)
+
+
+def test_what_fails_is_not_installed(tiny_onnx: Path, tmp_path: Path, chain: EmbeddedChain, small_sample: Path) -> None:
+    export(tiny_onnx, repository=tmp_path / "repository", chain=None)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "repository").rglob("*")}
+    for repository in (tmp_path / "repository", tmp_path / "new"):
+        with pytest.raises(VerificationError, match="Nothing was installed"):
+            export(tiny_onnx, repository=repository, chain=TamperingChain(chain, drop_half), sample=small_sample)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "repository").rglob("*")} == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_record_is_installed(tiny_onnx: Path, tmp_path: Path, chain: EmbeddedChain, small_sample: Path) -> None:
+    report = export(tiny_onnx, repository=tmp_path, chain=chain, sample=small_sample)
+    assert report.verification.outcome == "inconclusive"
+    assert report.raw_difference.worst < 1e-5
+    for model in ("tiny", "tiny_net"):
+        config = parse((tmp_path / model / "config.pbtxt").read_text())
+        parameters = {name: value.string_value for name, value in config.parameters.items()}
+        assert DetectorInfo.from_parameters(parameters).verification == report.verification
+        assert json.loads(parameters["sightline.verification"])["outcome"] == "inconclusive"
+        assert config.model_warmup or model == "tiny"
+
+
+def test_the_gate_can_be_left_out(tiny_onnx: Path, tmp_path: Path) -> None:
+    report = export(tiny_onnx, repository=tmp_path, chain=None)
+    assert report.verification == Verification(outcome="skipped")
+    config = parse((tmp_path / "tiny" / "config.pbtxt").read_text())
+    assert '"skipped"' in config.parameters["sightline.verification"].string_value
+
+
+def test_the_command_with_a_server_of_its_own(tiny_onnx: Path, tmp_path: Path, small_sample: Path) -> None:
+    arguments = ["export", str(tiny_onnx), "--repository", str(tmp_path / "repository"), "--sample", str(small_sample)]
+    done = CliRunner().invoke(cli, [*arguments, "--json", str(tmp_path / "report.json")])
+    assert done.exit_code == 0, done.output
+    for text in ("running the source (the file's own output", "embedded Triton", "UNVERIFIED: only", "--sample FOLDER"):
+        assert text in done.output
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["name"] == "tiny"
+    assert report["verification"]["outcome"] == "inconclusive"
+    assert report["verification"]["images"] == 3
+    assert report["verified_with"]["engine"] in ("openvino", "onnxruntime")
+
+
+def test_the_command_without_a_gate(tiny_onnx: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["export", str(tiny_onnx), "--repository", str(tmp_path / "new"), "--no-gate"])
+    assert done.exit_code == 0, done.output
+    assert "UNVERIFIED: nobody compared it with its source" in done.output
+
+
+@pytest.mark.parametrize("arguments", [["--min-match", "2"], ["--sample", "/nowhere"], ["--iou", "7"]])
+def test_bad_options_are_refused_before_anything_is_read(arguments: list[str], tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["export", str(tmp_path / "missing.pt"), *arguments])
+    assert done.exit_code != 0
+    assert "reading" not in done.output
+
+
+# --- networks that are blind -----------------------------------------------------------------------------------------
+
+V8 = prediction("anchors_last", classes=3, candidates=50)
+NO_SCORES = np.vstack([V8[:4], np.zeros_like(V8[4:])])
+
+
+def blind(output: Raw) -> onnx.ModelProto:
+    model = tiny_model(output)
+    (slope,) = [tensor for tensor in model.graph.initializer if tensor.name == "slope"]
+    slope.CopyFrom(onnx.numpy_helper.from_array(np.float32(0), "slope"))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (blind(V8), "exactly the same numbers for 6 different pictures"),
+        (tiny_model(np.zeros_like(V8)), "nothing but zeros for 6 different pictures"),
+        (tiny_model(NO_SCORES), r"each of the network's 300 scores for 6 different pictures is 0\."),
+    ],
+    ids=["constant", "zero", "no scores"],
+)
+def test_a_blind_network_is_refused(model: onnx.ModelProto, reason: str, save: Save, tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match=f"{reason}.*Quantising a model badly.*--sample"):
+        export(save(model), repository=tmp_path / "repository", chain=None)
+    assert not (tmp_path / "repository").exists()
+
+
+def test_boxes_that_do_not_depend_on_the_picture() -> None:
+    other = np.vstack([V8[:4], V8[4:] * np.float32(0.9)])
+    with pytest.raises(VerificationError, match="the same boxes, with other scores"):
+        check_alive([V8, other], ANCHORS_LAST)
+    check_alive([V8, V8 * np.float32(0.9)], ANCHORS_LAST)
+
+
+# --- raw outputs -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_raw_differences_are_measured_in_the_tensors_own_scale(layout: str) -> None:
+    raw = prediction(layout, classes=3, candidates=50)
+    head = LAYOUTS[layout]
+    assert raw_difference([raw], [raw], head).worst == 0
+    moved = np.moveaxis(raw.copy(), head.candidate_axis, 0)
+    largest = float(np.abs(moved[:, :4]).max())
+    moved[3, 1] += 2.0
+    moved[4, 4] += 0.01
+    difference = raw_difference([raw], [np.moveaxis(moved, 0, head.candidate_axis)], head)
+    assert difference.boxes == pytest.approx(2.0 / largest, rel=1e-3)
+    assert difference.scores == pytest.approx(0.01, rel=1e-3)
+    with pytest.raises(VerificationError, match="raw output differs from its source's"):
+        check_raw_difference(difference)
+
+
+def test_finished_detections_of_equal_scores_may_change_places() -> None:
+    raw = prediction("end_to_end", classes=3, candidates=50)
+    raw[7, 4] = raw[8, 4]
+    swapped = raw.copy()
+    swapped[[7, 8]] = raw[[8, 7]]
+    assert raw_difference([raw], [swapped], END_TO_END).worst == 0
+
+
+def test_raw_outputs_that_cannot_be_compared() -> None:
+    with pytest.raises(VerificationError, match="has shape"):
+        raw_difference([V8], [V8[:, :-1]], ANCHORS_LAST)
+    with pytest.raises(VerificationError, match="NaN"):
+        raw_difference([V8], [np.full_like(V8, np.nan)], ANCHORS_LAST)
+
+
+# --- samples ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_sample_is_every_file_of_a_folder(tmp_path: Path) -> None:
+    for name in ("b.jpg", "a/c.jpg", ".hidden", ".git/d.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    sample = open_sample(tmp_path)
+    assert list(sample) == ["a/c.jpg", "b.jpg"]
+    assert sample["a/c.jpg"] == b"a/c.jpg"
+    assert list(sample.only(["b.jpg"])) == ["b.jpg"]
+    with pytest.raises(KeyError):
+        sample[".hidden"]
+
+
+@pytest.mark.parametrize(("name", "reason"), [("missing", "is not a folder"), ("empty", "holds no file")])
+def test_samples_that_are_none(name: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidOptionError, match=f"{reason}; give .* --sample"):
+        open_sample(tmp_path / name)
+
+
+def test_a_sample_without_pictures(judge: Judge, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    with pytest.raises(InvalidOptionError, match="none of the 1 files of the sample"):
+        judge(sample=tmp_path)
+
+
+def test_pictures_are_decoded_as_the_server_does(shared_data: Path) -> None:
+    folder = shared_data / "awkward"
+    turned = folder / "orientation" / "Portrait_6.jpg"
+    np.testing.assert_array_equal(decode_rgb(turned.read_bytes()), read_rgb(turned))
+    with pytest.raises(CorruptImageError):
+        decode_rgb((folder / "broken" / "truncated_jpeg.jpg").read_bytes())
+    with pytest.raises(SightlineError, match="above the limit"):
+        decode_rgb((shared_data / "images" / "bus.jpg").read_bytes(), max_pixels=1000)
+
+
+def test_records_are_read_back() -> None:
+    verification = Verification(outcome="passed", images=3, reference=120, matched=119, missing=1, worst_iou=0.5)
+    assert Verification.from_json(verification.to_json()) == verification
+    assert str(verification).startswith("verified: 119 of 120 matched in 3 images, 1 missing, 0 extra, worst IoU 0.5")
+    with pytest.raises(InvalidOptionError, match="outcome 'fine' is not one of passed"):
+        Verification(outcome="fine")  # type: ignore[arg-type]
+    with pytest.raises(InvalidOptionError, match="must be at least 0"):
+        dataclasses.replace(verification, extra=-1)
