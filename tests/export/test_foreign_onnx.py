@@ -262,6 +262,7 @@ REFUSED: list[tuple[str, dict[str, Any], ExportOptions, type[SightlineError], st
     ("unnamed", {"output": FINISHED}, ExportOptions(family="end_to_end"), InvalidOptionError, "--classes"),
     ("ambiguous", {"output": FINISHED}, ExportOptions(), UnknownHeadError, "say which with --family"),
     ("yolox?", {"output": UNDECODED}, ExportOptions(), UnknownHeadError, "fits yolov6, yolox, yolox_decoded and"),
+    ("nms", {}, ExportOptions(nms="none"), InvalidOptionError, "no NMS-free head .yolov8.; leave out --nms none"),
     ("size", {"output": V8}, ExportOptions(family="yolox"), UnknownHeadError, "no known layout for --family yolox"),
     ("pixels", {"output": FINISHED, "metadata": NAMES}, RANKED_FAMILY, VerificationError, "are pixels, where a ranked"),
     ("parts", {"output": RANKED, "metadata": NAMES}, ExportOptions(), VerificationError, "fractions, where a end_to_e"),

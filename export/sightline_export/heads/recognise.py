@@ -38,7 +38,9 @@ def recognise(shape: Shape, *, image_size: int, class_count: int | None = None, 
     if class_count is not None:
         came += f", with {class_count} class{'es' * (class_count != 1)}"
     if fitting:
-        raise UnknownHeadError(f"{came}, which fits {_listed(fitting)}; say which with --family")
+        raise UnknownHeadError(
+            f"{came}, which fits {_listed(fitting)}; say which with --family (described by `sightline export --help`)"
+        )
     if counts := _counts(considered, shape, image_size):
         raise UnknownHeadError(f"{came}; that shape has {counts}. Give as many names with --classes")
     raise UnknownHeadError(f"{came}, which is no known layout{_of(wanted)}. Known are:\n{_known()}")
@@ -91,4 +93,5 @@ def _of(wanted: str | None) -> str:
 
 
 def _known() -> str:
-    return "\n".join(f"  {each.name}: {HEADS[each.head].layout}" for each in FAMILIES.values())
+    known = [each for each in FAMILIES.values() if ONNX_SUFFIX in each.suffixes]
+    return "\n".join(f"  {each.name}: {HEADS[each.head].layout}" for each in known)

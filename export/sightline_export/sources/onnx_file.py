@@ -57,6 +57,8 @@ def load_onnx(source: Path, options: ExportOptions) -> RawNetwork:
     names = options.classes or metadata.class_names
     class_count = None if names is None else len(names)
     family = recognise(shape, image_size=image_size, class_count=class_count, wanted=options.family)
+    if options.nms == "none" and HEADS[family.head].needs_nms:
+        raise InvalidOptionError(f"{source.name} has no NMS-free head ({family.name}); leave out --nms none")
     preprocessing = Preprocessing(family.preprocessing, (image_size,))
     class_names = _class_names(names, family, shape)
     return RawNetwork(
