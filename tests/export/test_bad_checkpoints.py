@@ -155,7 +155,7 @@ def test_a_classifier_of_torchvision(tmp_path: Path) -> None:
 
 def test_torchscript(tmp_path: Path) -> None:
     path = tmp_path / "traced.pt"
-    traced: Any = torch.jit.trace  # type: ignore[attr-defined]
+    traced: Any = torch.jit.trace
     torch.jit.save(traced(torch.nn.Conv2d(3, 3, 1), torch.zeros(1, 3, 8, 8)), path)
     refuse(path, r"is TorchScript.*give the \.pt that it was made of, or an \.onnx")
 
