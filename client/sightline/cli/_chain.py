@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sightline.contract import ONNX_BACKEND, EngineInfo, network_name
-from sightline.errors import ImageError, LaunchError, SightlineError, VerificationError
+from sightline.errors import ImageError, ModelLoadError, SightlineError, VerificationError
 
 if TYPE_CHECKING:
     from tritonclient.grpc import InferenceServerClient
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sightline.detections import Detections
     from sightline_server.launcher import EmbeddedServer
 
+_LOADING_SECONDS = 1800.0
 _TIMEOUT_SECONDS = 600.0
 """Nothing is warmed up, so that the first batch waits until the network is compiled."""
 
@@ -81,6 +82,7 @@ class EmbeddedChain:
 
         Raises:
             VerificationError: a model does not load, or fails.
+            LaunchError: the server does not start, for another reason.
         """
         with self._serving(repository, name) as (server, served_as):
             found = _stream(server.grpc_url, served_as, files, score_threshold=score_threshold)
@@ -103,11 +105,13 @@ class EmbeddedChain:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-gate-")))
             for part in _parts(repository, name):
                 _copy_model(repository / part.name, folder / part.name, part.config)
-            options = ServerOptions(repository=folder, grpc_port=0, http_port=0, metrics_port=0)
+            options = ServerOptions(
+                repository=folder, grpc_port=0, http_port=0, metrics_port=0, ready_timeout_seconds=_LOADING_SECONDS
+            )
             try:
                 server = stack.enter_context(EmbeddedServer(options))
-            except LaunchError as error:
-                raise VerificationError(f"the served chain does not start: {error}") from error
+            except ModelLoadError as error:
+                raise VerificationError(f"the served chain does not load: {error}") from error
             yield server, name
 
     @contextmanager
