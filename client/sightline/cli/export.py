@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sightline.cli._chain import EmbeddedChain
     from sightline_export.exporter import ExportReport
 
+_NAME_WIDTH = max(map(len, FAMILIES)) + 2
 _EPILOG = """\b
 Examples:
   sightline export yolov8n.pt
@@ -34,7 +35,7 @@ Examples:
 
 \b
 Families:
-""" + "\n".join(f"  {family.name:<15}{family.summary}" for family in FAMILIES.values())
+""" + "\n".join(f"  {family.name:<{_NAME_WIDTH}}{family.summary}" for family in FAMILIES.values())
 
 
 @click.command(epilog=_EPILOG)
