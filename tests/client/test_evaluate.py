@@ -154,6 +154,8 @@ def test_differences_are_points(tmp_path: Path) -> None:
     assert report["difference_points"]["classes"] == {"cat": pytest.approx(30)}
     assert "mAP50-95     100.00     70.00     +30.00" in list(as_text(came))
     json.dumps(report, allow_nan=False)
+    same = list(as_text(evaluation(known, detections(CAT), against=detections(CAT))))
+    assert "mAP50-95     100.00    100.00      +0.00" in same
 
 
 def test_a_higher_floor_is_told() -> None:

@@ -173,7 +173,8 @@ def _mean_table(evaluation: Evaluation) -> Iterator[str]:
     for title, name in _MEANS.items():
         ours, theirs = getattr(served, name), getattr(reference.metrics, name)
         difference = _points(ours, theirs)
-        shown = "-" if difference is None else f"{difference:+.2f}"
+        # Adding 0 takes the sign from what is rounded to -0.
+        shown = "-" if difference is None else f"{round(difference, 2) + 0.0:+.2f}"
         yield f"{title:<9} {_cell(ours):>9} {_cell(theirs):>9} {shown:>10}"
 
 
