@@ -20,7 +20,7 @@ from sightline_export.options import ExportOptions, check_class_names
 from sightline_export.raw import RawNetwork
 
 from .architectures import VARIANTS, Architecture, Variant, is_frozen
-from .state import fill, read_state_dict, recognise
+from .state import fill, looks_like, read_state_dict, recognise
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,8 +45,7 @@ def load_state_dict(source: Path, options: ExportOptions) -> RawNetwork:
     variant = _variant(family)
     architecture = variant.architecture
     if architecture.class_tensor not in state:
-        recognised = recognise(state, source)
-        raise CheckpointError(f"{source} is no {family}; it is a {recognised}: choose it with --family {recognised}")
+        raise CheckpointError(f"{source} is no {family}; it is {looks_like(state)}. Choose with --family")
     label_count = architecture.label_count(state)
     model = _build(architecture, label_count, state)
     fill(model, state, family=family, path=source)
@@ -200,13 +199,15 @@ def _trace(network: Any) -> onnx.ModelProto:
         file = Path(folder) / "raw.onnx"
         torch.onnx.export(
             network.eval(),
-            (torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)),),
+            (torch.rand(2 if fixed_side else 1, 3, side, side, generator=torch.Generator().manual_seed(0)),),
             file,
             dynamo=False,
             opset_version=OPSET,
             input_names=["images"],
             output_names=["output0"],
-            dynamic_axes=None if fixed_side else {"images": {2: "height", 3: "width"}},
+            dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}}
+            if fixed_side
+            else {"images": {2: "height", 3: "width"}},
         )
         traced = onnx.load(file)
     traced.ir_version = IR_VERSION

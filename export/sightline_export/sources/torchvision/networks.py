@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 from torchvision.ops import roi_align
 
-from .steps import NOTHING, clipped, corners, finished, is_large, padded, suppressed, with_empty
+from .steps import NOTHING, clipped, corners, finished, is_large, kept_scores, padded, suppressed, with_empty
 
 PAD_MULTIPLE = 32
 """Torchvision fills pictures up to a multiple of so many pixels, except for SSD."""
@@ -144,7 +144,7 @@ class RetinaNetwork(nn.Module):
 
 
 class SsdNetwork(nn.Module):
-    """SSD and SSDLite, whose input size is fixed: [1, 3, S, S] to [1, K, 6].
+    """SSD and SSDLite, whose input size is fixed: [N, 3, S, S] to [N, K, 6].
 
     Args:
         model: torchvision's.
@@ -157,19 +157,30 @@ class SsdNetwork(nn.Module):
         self.anchors = anchors
         self.side = int(model.transform.fixed_size[0])
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """Detections in one picture."""
-        far_corner = corners(picture)
-        outputs = self.model.head(list(self.model.backbone(picture).values()))
-        decoded = self.model.box_coder.decode_single(outputs["bbox_regression"][0], self.anchors)
-        boxes = clipped(decoded, far_corner)
-        scores = torch.softmax(outputs["cls_logits"][0], dim=-1)[:, 1:].permute(1, 0)
-        count = min(self.model.topk_candidates, self.anchors.shape[0])
-        best, place = torch.topk(scores, count, dim=1)
-        stays = torch.where(best > self.model.score_thresh, best, 0.0)
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Detections in each picture; every class of each is suppressed in a list of its own."""
+        outputs = self.model.head(list(self.model.backbone(pictures).values()))
+        scores = torch.softmax(outputs["cls_logits"], dim=-1)[:, :, 1:].permute(0, 2, 1)
+        class_count, count = scores.shape[1], min(self.model.topk_candidates, self.anchors.shape[0])
+        best, place = torch.topk(scores, count, dim=2)
+        best = torch.where(best > self.model.score_thresh, best, 0.0).reshape(-1, 1, count)
+        boxes = self._decoded(outputs["bbox_regression"])[:, None].expand(-1, class_count, -1, -1)
+        candidates = boxes.gather(2, place[..., None].expand(-1, -1, -1, 4))
+        lists = candidates.reshape(-1, count, 4)
+        kept = kept_scores(lists, best, iou_threshold=self.model.nms_thresh, least_score=0.0)
         slots = self.model.detections_per_img
-        return best_of_lists(
-            boxes[place], stays, iou_threshold=self.model.nms_thresh, count=slots, far_corner=far_corner
+        by_picture = with_empty(kept.reshape(-1, class_count * count), 0.0, dim=1, count=slots)
+        found, place = torch.topk(by_picture, slots, dim=1)
+        rows = with_empty(lists.reshape(-1, class_count * count, 4), 0.0, dim=1, count=slots)
+        boxes = rows.gather(1, place[..., None].expand(-1, -1, 4)) / self.side
+        class_id = torch.div(place, count, rounding_mode="floor").clamp(max=class_count - 1)
+        return torch.cat([boxes, found[..., None], class_id[..., None].to(boxes.dtype)], dim=2)
+
+    def _decoded(self, deltas: Tensor) -> Tensor:
+        """Boxes [N, A, 4] in pixels, cut at the border."""
+        anchors = self.anchors.repeat(deltas.shape[0], 1)
+        return (
+            self.model.box_coder.decode_single(deltas.reshape(-1, 4), anchors).reshape(deltas.shape).clamp(0, self.side)
         )
 
 

@@ -13,29 +13,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sightline.contract import DEFAULT_MAX_PIXELS
 from sightline.preprocessing import Preprocessing
-from sightline_export.pictures import preprocess, sample_pictures
-from sightline_export.pixels import IMAGENET
+from sightline_export.pictures import preprocess
+from sightline_export.pixels import IMAGENET, ZERO_TO_ONE
+from sightline_export.sample import decode_rgb, open_sample
 
 from .architectures import Architecture
 
 _SQUARE = Preprocessing.stretch(320)
-_LOGITS, _OFFSETS = 3.0, 0.7
-"""Standard deviations of the outputs: class logits, and offsets of boxes."""
+_PICTURES = 6
+_LOGITS, _OFFSETS = 6.0, 2.0
+"""The largest outputs: class logits, and offsets of boxes where their coder divides by 10 and 5."""
 _LIKELY_FRACTION = 0.02
 """Of a sigmoid head's outputs at least so many score above one half."""
 
 
 def enliven(model: Any, architecture: Architecture) -> None:
     """Give a randomly initialised detector outputs that vary over the picture; deterministic."""
-    pictures = torch.from_numpy(np.stack([IMAGENET.apply(preprocess(each, _SQUARE)) for each in sample_pictures()]))
+    sample = open_sample(None)
+    some = [decode_rgb(sample[name], max_pixels=DEFAULT_MAX_PIXELS) for name in list(sample)[:_PICTURES]]
+    scenes = [preprocess(each, _SQUARE) for each in some]
+    pictures = torch.from_numpy(np.stack([IMAGENET.apply(scene) for scene in scenes]))
+    unscaled = torch.from_numpy(ZERO_TO_ONE.apply(scenes[0]))
     with torch.no_grad():
-        _calibrate(model, pictures)
+        smooth(model)
+        settle_norms(model, pictures)
         features = list(model.backbone(pictures).values())
         if architecture.kind == "region":
             head, predictor = model.rpn.head, model.roi_heads.box_predictor
             _spread({head.cls_logits: _LOGITS, head.bbox_pred: _OFFSETS / 4}, lambda: head(features))
-            _spread({predictor.cls_score: _LOGITS, predictor.bbox_pred: _OFFSETS}, lambda: model([pictures[0]]))
+            _spread({predictor.cls_score: _LOGITS, predictor.bbox_pred: _OFFSETS}, lambda: model([unscaled]))
             return
         logits, offsets = model.head.classification_head, model.head.regression_head
         if architecture.kind == "ssd":
@@ -46,8 +54,21 @@ def enliven(model: Any, architecture: Architecture) -> None:
             _spread({offsets.bbox_reg: _OFFSETS / 4}, lambda: offsets(features))
 
 
-def _calibrate(model: Any, pictures: Tensor) -> None:
-    """Have every batch norm take the statistics of these pictures."""
+def smooth(model: Any) -> None:
+    """Have every convolution look at its neighbourhood as a whole, the middle first.
+
+    With fresh weights each layer sharpens, until the rounding of a pixel decides what is found.
+    """
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Conv2d) and layer.kernel_size[0] > 1:
+            side = torch.hann_window(layer.kernel_size[0] + 2, periodic=False)[1:-1]
+            window = torch.outer(side, side)
+            flat = layer.weight.mean(dim=(2, 3), keepdim=True) * window
+            layer.weight.copy_(flat * (layer.weight.std() / flat.std()))
+
+
+def settle_norms(model: Any, pictures: Tensor) -> None:
+    """Have every batch norm take its statistics from these pictures: float32 [N, 3, H, W], normalised."""
     norms = [layer for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     usual = [norm.momentum for norm in norms]
     for norm in norms:
@@ -61,19 +82,22 @@ def _calibrate(model: Any, pictures: Tensor) -> None:
         norm.eval()
 
 
-def _spread(layers: Mapping[Any, float], run: Callable[[], object], *, quantile: float | None = None) -> None:
-    """Scale each layer so that its outputs vary by that deviation around 0, or so that this quantile of them is 0."""
+def _spread(layers: Mapping[Any, float], run: Callable[[], object], *, quantile: float = 0.5) -> None:
+    """Scale each layer so that this quantile of its outputs is 0, and the farthest is so far from it.
+
+    The farthest, not the usual one: saturated scores are all the same, and rounding alone would rank them.
+    """
     seen: dict[Any, list[Tensor]] = {layer: [] for layer in layers}
     hooks = [layer.register_forward_hook(lambda layer, _, output: seen[layer].append(output)) for layer in layers]
     run()
     for hook in hooks:
         hook.remove()
-    for layer, deviation in layers.items():
+    for layer, reach in layers.items():
         outputs = torch.cat([_by_channel(output) for output in seen[layer]], dim=1) - layer.bias[:, None]
-        factor = deviation / outputs.std(dim=1, keepdim=True).clamp(min=1e-6)
+        middle = torch.quantile(outputs, quantile, dim=1, keepdim=True)
+        factor = reach / (outputs - middle).abs().amax(dim=1, keepdim=True).clamp(min=1e-6)
         layer.weight.mul_(factor.reshape(-1, *[1] * (layer.weight.dim() - 1)))
-        scaled = outputs * factor
-        layer.bias.copy_(-(scaled.mean(dim=1) if quantile is None else torch.quantile(scaled, quantile, dim=1)))
+        layer.bias.copy_(-(middle * factor)[:, 0])
 
 
 def _by_channel(output: Tensor) -> Tensor:

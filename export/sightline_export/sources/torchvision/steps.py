@@ -60,11 +60,20 @@ def suppressed(boxes: Tensor, scores: Tensor, *, iou_threshold: float, least_sco
     return torch.cat([kept, empty])[torch.topk(ranked, count).indices]
 
 
+def kept_scores(boxes: Tensor, scores: Tensor, *, iou_threshold: float, least_score: float) -> Tensor:
+    """`scores` [B, C, A] with 0 for every box that does not stay; arguments as in `suppressed`."""
+    lists, classes, places = _Suppress.apply(boxes, scores, iou_threshold, least_score).unbind(1)
+    place = (lists * scores.shape[1] + classes) * scores.shape[2] + places
+    flat = scores.reshape(-1)
+    return (flat * 0.0).scatter(0, place, flat[place]).reshape(scores.shape)
+
+
 def with_empty(values: Tensor, fill: float, *, dim: int, count: int = 1) -> Tensor:
     """`values` with `count` slices of `fill` behind them."""
-    shape = list(values.shape)
+    slot = values.narrow(dim, 0, 1) * 0.0 + fill
+    shape = [-1] * values.dim()
     shape[dim] = count
-    return torch.cat([values, torch.full(shape, fill, dtype=values.dtype)], dim=dim)
+    return torch.cat([values, slot.expand(shape)], dim=dim)
 
 
 def corners(picture: Tensor) -> Tensor:
