@@ -29,6 +29,8 @@ class Verification:
         worst_iou: lowest IoU of a box and its partner, 0 to 1.
         worst_score_difference: largest difference of their scores, 0 to 1.
         min_match: share of the reference that had to be matched, 0 to 1.
+        precision: arithmetic of the engine that ran the served detector then, which may be another than it asks for;
+            empty where that is not known.
 
     Raises:
         InvalidOptionError: an unknown outcome, a negative count, or a fraction out of range.
@@ -43,6 +45,7 @@ class Verification:
     worst_iou: float = 1.0
     worst_score_difference: float = 0.0
     min_match: float = 0.0
+    precision: str = ""
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:
@@ -72,7 +75,8 @@ class Verification:
     def counts(self) -> str:
         """What was compared, in words."""
         others = f"{self.missing} missing, {self.extra} extra"
-        return f"{self.matched} of {self.reference} matched in {self.images} images, {others}, {self.worst}"
+        ran_in = f", run in {self.precision}" if self.precision else ""
+        return f"{self.matched} of {self.reference} matched in {self.images} images, {others}, {self.worst}{ran_in}"
 
     def __str__(self) -> str:
         """In one line, for people."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from sightline.contract import DEFAULT_SCORE_THRESHOLD
+from sightline.contract import DEFAULT_SCORE_THRESHOLD, EngineInfo
 from sightline.detections import Detections
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ImageError, InvalidOptionError, VerificationError
@@ -30,6 +30,10 @@ _NAMED_IMAGES = 5
 
 class Chain(Protocol):
     """The served chain: a Triton that loads a detector's three models, gets encoded bytes and gives boxes."""
+
+    @property
+    def engine(self) -> EngineInfo | None:
+        """What ran the network of the last detector; None where the server does not tell."""
 
     def detect(
         self, repository: Path, name: str, files: Mapping[str, bytes], *, score_threshold: float
@@ -104,7 +108,9 @@ def pass_gate(candidate: Candidate, reference: SourceDetector, gate: Gate, *, pr
     _tell_left_out(refused, "which the served chain refuses", progress)
     _check_any(found, sample)
     report = compare({name: expected[name] for name in found}, found, partner_margin=demand.score_difference)
-    return _conclude(report, bar, demand)
+    verification = _conclude(report, bar, demand)
+    engine = gate.chain.engine
+    return replace(verification, precision=engine.precision if engine is not None else "")
 
 
 def _run_source(

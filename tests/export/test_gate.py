@@ -28,7 +28,7 @@ from tests.export.tiny import prediction, read_rgb, tiny_model
 
 from sightline.cli import cli
 from sightline.cli._chain import EmbeddedChain
-from sightline.contract import DEFAULT_MAX_PIXELS, network_name
+from sightline.contract import DEFAULT_MAX_PIXELS, EngineInfo, network_name
 from sightline.detector_info import DetectorInfo
 from sightline.errors import CorruptImageError, InvalidOptionError, SightlineError, VerificationError
 from sightline.verification import Verification
@@ -126,6 +126,7 @@ def test_a_detector_that_is_still_itself_passes(judge: Judge) -> None:
     assert verification.reference >= 100
     assert verification.matched >= 0.99 * verification.reference
     assert verification.worst_iou > 0.9
+    assert verification.precision == "fp32"
     assert any("left out 1 of the sample's files" in line and "labels.txt: not an image" in line for line in told)
     assert any("ultralytics 8." in line for line in told)
 
@@ -184,6 +185,10 @@ class TamperingChain:
     def __init__(self, chain: EmbeddedChain, change: Change) -> None:
         self._chain = chain
         self._change = change
+
+    @property
+    def engine(self) -> EngineInfo | None:
+        return self._chain.engine
 
     def detect(self, repository: Path, name: str, files, *, score_threshold: float):  # type: ignore[no-untyped-def]
         file = repository / network_name(name) / "1" / "model.onnx"

@@ -50,8 +50,7 @@ class EmbeddedChain:
         locate_triton()
         self._server = server
         self._shared: set[str] = set()
-        self.engine: EngineInfo | None = None
-        """What ran the last candidate's network."""
+        self._engine: EngineInfo | None = None
 
     def __enter__(self) -> EmbeddedChain:
         return self
@@ -60,6 +59,11 @@ class EmbeddedChain:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def engine(self) -> EngineInfo | None:
+        """What ran the last candidate's network."""
+        return self._engine
 
     def close(self) -> None:
         """Leave the server that was given as it was."""
@@ -86,7 +90,7 @@ class EmbeddedChain:
         """
         with self._serving(repository, name) as (server, served_as):
             found = _stream(server.grpc_url, served_as, files, score_threshold=score_threshold)
-            self.engine = server.engines().get(network_name(served_as))
+            self._engine = server.engines().get(network_name(served_as))
         return found
 
     @contextmanager
