@@ -120,7 +120,6 @@ def _announce(server: EmbeddedServer) -> None:
         f"  metrics   http://{server.metrics_url}/metrics",
         "Models:",
         *(f"  {name:{width}}  {_describe(engines.get(name))}".rstrip() for name in names),
-        "Ctrl-C stops it.",
     ]
     click.echo("\n".join(lines))
     if unverified := _unverified(server, names):
@@ -129,6 +128,7 @@ def _announce(server: EmbeddedServer) -> None:
             "says why",
             fg="yellow",
         )
+    click.echo("Ctrl-C stops it.")
 
 
 def _unverified(server: EmbeddedServer, names: Sequence[str]) -> list[str]:
