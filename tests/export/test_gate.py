@@ -179,6 +179,16 @@ def test_a_model_that_does_not_load(
     assert set(before) <= set(server.options.repository.iterdir())
 
 
+def test_a_model_that_does_not_load_in_a_server_of_its_own(
+    yolov8n: ExportReport, source: SourceDetector, crowded: Path
+) -> None:
+    candidate = Candidate(
+        name="candidate", model=b"no graph", info=yolov8n.info, arithmetic="fp32", max_pixels=DEFAULT_MAX_PIXELS
+    )
+    with EmbeddedChain() as alone, pytest.raises(VerificationError, match="does not load: model 'candidate_net'"):
+        pass_gate(candidate, source, Gate(chain=alone, sample=open_sample(crowded)), progress=lambda _: None)
+
+
 class TamperingChain:
     """A chain between which and the exporter somebody changes the graph."""
 
