@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from sightline.errors import SightlineError
+
 from .measure import RowError, measure
 from .page import render, verdict
 from .results import Results
@@ -41,7 +43,7 @@ def main(data: Path, *, only: tuple[str, ...], again: bool, no_run: bool, result
         try:
             kept.add(row.name, measure(row, data=data))
             click.echo(f"{row.name}: {verdict(kept[row.name])}")
-        except RowError as error:
+        except (SightlineError, RowError) as error:
             failed += 1
             click.echo(f"{row.name}: {error}", err=True)
         page.write_text(render(rows(), kept), encoding="utf-8")

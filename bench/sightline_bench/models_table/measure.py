@@ -13,6 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sightline.cli._chain import EmbeddedChain
+from sightline.cli._export_report import as_json
+from sightline_export.exporter import export
+from sightline_export.options import ExportOptions
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
 from .rows import Row
@@ -30,12 +34,15 @@ class RowError(Exception):
 def measure(row: Row, *, data: Path) -> dict[str, Any]:
     """What an export of the model says about itself, with the mAP of both sides where there are annotations.
 
+    Exports run in this process, so that the heavy packages are imported once.
+
     Args:
         row: the model.
         data: folder of weights, ONNX files and annotated photos.
 
     Raises:
-        RowError: a command failed.
+        SightlineError: the export failed.
+        RowError: the evaluation failed.
     """
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sightline-row-") as name:
@@ -47,11 +54,17 @@ def measure(row: Row, *, data: Path) -> dict[str, Any]:
 
 
 def _export(row: Row, data: Path, folder: Path) -> dict[str, Any]:
-    report = folder / "export.json"
-    sample = data / "coco" / "images" if row.sample == "coco" else _drawn_pictures(folder)
-    places = ("--repository", folder / "repository", "--sample", sample, "--json", report)
-    _run("export", _source(row, data), "--name", row.name, *places, *row.options)
-    return _read(report)
+    started = time.monotonic()
+    with EmbeddedChain() as chain:
+        report = export(
+            Path(_source(row, data)),
+            repository=folder / "repository",
+            chain=chain,
+            sample=data / "coco" / "images" if row.sample == "coco" else _drawn_pictures(folder),
+            name=row.name,
+            options=ExportOptions(image_size=row.image_size, nms=row.nms),
+        )
+    return as_json(report, seconds=time.monotonic() - started)
 
 
 def _evaluate(row: Row, data: Path, folder: Path) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sightline_export.options import NmsKind
+
 Weights = Literal["official", "official, quantised by others", "trained here", "random"]
 Sample = Literal["coco", "drawn"]
 """The photos of COCO with their annotations, or the bundled drawn pictures."""
@@ -23,7 +25,8 @@ class Row:
         family: heading of its rows.
         source: what `sightline export` is given; a path is below the folder of test data.
         weights: where they come from.
-        options: further options of `sightline export`.
+        image_size: side of the input in pixels; None takes the model's own.
+        nms: see `ExportOptions`.
         sample: what it is judged on; with annotated photos its mAP is measured too.
     """
 
@@ -31,7 +34,8 @@ class Row:
     family: str
     source: str
     weights: Weights
-    options: tuple[str, ...] = ()
+    image_size: int | None = None
+    nms: NmsKind = "operator"
     sample: Sample = "drawn"
 
 
@@ -95,7 +99,7 @@ def _ultralytics() -> Iterator[Row]:
     ):
         yield from _sizes(family, pattern, sizes)
     for network in ("yolov10n", "yolo26n"):
-        yield _random(f"{network}_end_to_end", "NMS-free branch", f"{network}.yaml", "--nms", "none")
+        yield _random(f"{network}_end_to_end", "NMS-free branch", f"{network}.yaml", nms="none")
     for variant in ("l", "x", "resnet50", "resnet101"):
         yield _random(f"rtdetr_{variant}", "RT-DETR", f"rtdetr-{variant}.yaml")
 
@@ -117,6 +121,5 @@ def _torchvision() -> Iterator[Row]:
         yield Row(name=network, family="torchvision", source=f"{network}.random", weights="random")
 
 
-def _random(name: str, family: str, source: str, *options: str) -> Row:
-    size = ("--imgsz", str(_RANDOM_SIDE))
-    return Row(name=name, family=family, source=source, weights="random", options=(*size, *options))
+def _random(name: str, family: str, source: str, *, nms: NmsKind = "operator") -> Row:
+    return Row(name=name, family=family, source=source, weights="random", image_size=_RANDOM_SIDE, nms=nms)
