@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import json
 import re
 import sys
@@ -64,19 +65,21 @@ def main() -> None:
 
 def of_checkpoint(data: Path) -> Iterator[tuple[str, Any]]:
     """What yolov5n.pt finds in each picture."""
-    from models.experimental import attempt_load
-    from utils.augmentations import letterbox
-    from utils.general import non_max_suppression, scale_boxes
+    # Modules of the checkout, which stands in the path now.
+    attempt_load = importlib.import_module("models.experimental").attempt_load
+    letterbox = importlib.import_module("utils.augmentations").letterbox
+    general = importlib.import_module("utils.general")
 
     model = attempt_load(data / "weights" / "yolov5n.pt", device=torch.device("cpu"), fuse=False)
     for name in PICTURES:
         picture = cv2.imread(str(data / name))
+        assert picture is not None
         fitted = letterbox(picture, IMAGE_SIZE, auto=False)[0]
         pixels = torch.from_numpy(np.ascontiguousarray(fitted[..., ::-1].transpose(2, 0, 1))).float()[None] / 255
         with torch.no_grad():
             raw = model(pixels)[0]
-        [found] = non_max_suppression(raw.clone(), SCORE_THRESHOLD, IOU_THRESHOLD)
-        found[:, :4] = scale_boxes(fitted.shape[:2], found[:, :4], picture.shape)
+        [found] = general.non_max_suppression(raw.clone(), SCORE_THRESHOLD, IOU_THRESHOLD)
+        found[:, :4] = general.scale_boxes(fitted.shape[:2], found[:, :4], picture.shape)
         yield name, {"raw": sample(raw[0]), "detections": [[round(float(v), 4) for v in row] for row in found]}
 
 
@@ -100,10 +103,8 @@ def sample(raw: torch.Tensor) -> dict[str, Any]:
 
 def of_network(description: Path) -> dict[str, Any]:
     """Parameters, arithmetic and the names and shapes of the weights of one network for 80 classes."""
-    from models.yolo import Model
-    from thop import profile
-
-    model = Model(str(description)).eval()
+    profile = importlib.import_module("thop").profile
+    model = importlib.import_module("models.yolo").Model(str(description)).eval()
     side = int(model.stride.max())
     multiplications = profile(model, inputs=(torch.zeros(1, 3, side, side),), verbose=False)[0]
     return {
