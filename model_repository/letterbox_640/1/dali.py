@@ -1,8 +1,8 @@
 # mypy: allow-untyped-decorators
-"""Encoded image files in; a letterboxed RGB picture and the original shape out.
+"""Encoded image files in; an RGB picture of the network's size and the original shape out.
 
 Triton loads this file (`default_model_filename: "dali.py"`). It needs nothing but DALI, and it is the same for every
-input size except for IMAGE_SIZE. It decodes on the GPU where libcuda finds one, and on the CPU elsewhere.
+preprocessing except for KIND and SIDES. It decodes on the GPU where libcuda finds one, and on the CPU elsewhere.
 """
 
 import ctypes
@@ -12,7 +12,8 @@ from typing import Any
 from nvidia.dali import __version__, fn, math, pipeline_def, types
 from nvidia.dali.plugin.triton import autoserialize
 
-IMAGE_SIZE = 640
+KIND = "letterbox"
+SIDES = (640,)
 PAD_VALUE = 114
 MAX_BATCH_SIZE = 16
 
@@ -43,22 +44,39 @@ def encoded_input() -> Any:
 
 
 def target_size(original_shape: Any) -> Any:
-    """Height and width, whole numbers in FLOAT, of the picture that fits into the square.
+    """Height and width, whole numbers in FLOAT, of the picture before borders."""
+    size_hw = fn.cast(original_shape[:2], dtype=types.FLOAT64)
+    sides_hw = {"letterbox": fitted, "resize": resized, "stretch": stretched}[KIND](size_hw)
+    return fn.cast(math.max(sides_hw, 1), dtype=types.FLOAT)
+
+
+def fitted(size_hw: Any) -> Any:
+    """The largest size that fits into the square.
 
     Computed here because `fn.resize(mode="not_larger")` rounds half up, and Ultralytics, whose detectors are trained
     on its own letterbox, half to even: with the former, a photo of 1280 x 853 would be a row off.
     """
-    size_hw = fn.cast(original_shape[:2], dtype=types.FLOAT64)
-    exact = size_hw * math.min(IMAGE_SIZE / size_hw[0], IMAGE_SIZE / size_hw[1])
+    exact = size_hw * math.min(SIDES[0] / size_hw[0], SIDES[0] / size_hw[1])
     rounded = math.floor(exact + 0.5)
     is_odd_tie = (rounded - exact == 0.5) & (rounded - 2 * math.floor(rounded / 2) == 1)
-    return fn.cast(math.max(rounded - is_odd_tie, 1), dtype=types.FLOAT)
+    return rounded - is_odd_tie
+
+
+def resized(size_hw: Any) -> Any:
+    """Shorter side SIDES[0], or longer side SIDES[-1] where that is smaller; rounded down, as torchvision does."""
+    shorter, longer = math.min(size_hw[0], size_hw[1]), math.max(size_hw[0], size_hw[1])
+    return math.floor(size_hw * math.min(SIDES[0] / shorter, SIDES[-1] / longer))
+
+
+def stretched(size_hw: Any) -> Any:
+    """Always the square."""
+    return size_hw * 0 + SIDES[0]
 
 
 @autoserialize
 @pipeline_def(device_id=0 if ON_GPU else None, **OPTIONS)
-def letterbox() -> tuple[Any, Any]:
-    """What Triton's DALI backend runs: `images` UINT8 [S, S, 3] RGB, `original_shape` INT64 [3] after EXIF rotation."""
+def preprocess() -> tuple[Any, Any]:
+    """What Triton's DALI backend runs: `images` UINT8 [H, W, 3] RGB, `original_shape` INT64 [3] after EXIF rotation."""
     encoded = encoded_input()
     original_shape = DECODING.peek_image_shape(encoded, dtype=types.INT64)
     images = DECODING.decoders.image(
@@ -76,18 +94,19 @@ def letterbox() -> tuple[Any, Any]:
         antialias=False,
         subpixel_scale=False,
     )
-    images = fn.crop(
-        images,
-        crop=(IMAGE_SIZE, IMAGE_SIZE),
-        out_of_bounds_policy="pad",
-        fill_values=PAD_VALUE,
-        rounding="truncate",
-    )
+    if KIND == "letterbox":
+        images = fn.crop(
+            images,
+            crop=(SIDES[0], SIDES[0]),
+            out_of_bounds_policy="pad",
+            fill_values=PAD_VALUE,
+            rounding="truncate",
+        )
     return images, original_shape
 
 
 @pipeline_def(device_id=None, **OPTIONS)
-def letterbox_with_opencv() -> tuple[Any, Any]:
+def preprocess_with_opencv() -> tuple[Any, Any]:
     """The same for a server that runs DALI from Python on a CPU, where OpenCV resizes many times faster than DALI.
 
     Triton's own DALI backend never builds this one: Python functions cannot be serialised.
@@ -95,19 +114,21 @@ def letterbox_with_opencv() -> tuple[Any, Any]:
     encoded = encoded_input()
     original_shape = DECODING.peek_image_shape(encoded, dtype=types.INT64)
     images = DECODING.decoders.image(encoded, device="cpu", output_type=types.RGB, jpeg_fancy_upsampling=True)
-    images = fn.python_function(images, target_size(original_shape), function=fit_with_opencv, output_layouts="HWC")
+    images = fn.python_function(images, target_size(original_shape), function=resize_with_opencv, output_layouts="HWC")
     return images, original_shape
 
 
-def fit_with_opencv(image: Any, size_hw: Any) -> Any:
-    """`image` [H, W, 3] resized to `size_hw` and centred in a grey square."""
+def resize_with_opencv(image: Any, size_hw: Any) -> Any:
+    """`image` [H, W, 3] resized to `size_hw`; centred in a grey square if KIND says so."""
     import cv2
     import numpy as np
 
     height, width = (int(side) for side in size_hw)
     if image.shape[:2] != (height, width):
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    top, left = (IMAGE_SIZE - height) // 2, (IMAGE_SIZE - width) // 2
-    padded = np.full((IMAGE_SIZE, IMAGE_SIZE, 3), PAD_VALUE, np.uint8)
+    if KIND != "letterbox":
+        return image
+    top, left = (SIDES[0] - height) // 2, (SIDES[0] - width) // 2
+    padded = np.full((SIDES[0], SIDES[0], 3), PAD_VALUE, np.uint8)
     padded[top : top + height, left : left + width] = image
     return padded
