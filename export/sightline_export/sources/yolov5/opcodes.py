@@ -15,7 +15,7 @@ _KNOWN = frozenset(
         *("PROTO", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
         *("BINUNICODE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "EMPTY_DICT", "SETITEM", "SETITEMS"),
         *("EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
-        *("GLOBAL", "NEWOBJ", "REDUCE", "BUILD", "BINPERSID"),
+        *("GLOBAL", "NEWOBJ", "REDUCE", "BUILD", "BINPERSID", "POP"),
     )
 )
 """What `torch.save` writes (pickle protocol 2). Others reach code in further ways, or take memory out of nothing."""
