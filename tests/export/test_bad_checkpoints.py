@@ -207,6 +207,29 @@ def test_yaml_files_that_are_no_architectures(content: str, tmp_path: Path) -> N
     refuse(path, "is no architecture that Ultralytics can build")
 
 
+@pytest.mark.parametrize(
+    ("activation", "layer"),
+    [
+        ("__import__('pathlib').Path({marker!r}).touch() or torch.nn.SiLU()", "Conv, [16, 3, 2]"),
+        ("nn.SiLU()", "check_requirements, [16]"),
+    ],
+    ids=["activation", "layer"],
+)
+def test_a_yaml_that_runs_code(activation: str, layer: str, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    path = tmp_path / "evil.yaml"
+    path.write_text(
+        f"""
+nc: 3
+activation: {activation.format(marker=str(marker))}
+backbone: [[-1, 1, {layer}]]
+head: [[[0], 1, Detect, [nc]]]
+"""
+    )
+    refuse(path, "blocked during restricted model load|is not a permitted model layer")
+    assert not marker.exists()
+
+
 def test_the_kinds(shared_data: Path) -> None:
     assert checkpoint_kind(shared_data / "weights" / "yolov8n.pt") is CheckpointKind.ULTRALYTICS
     assert checkpoint_kind(shared_data / "weights" / "yolov5n.pt") is CheckpointKind.ORIGINAL

@@ -14,8 +14,14 @@ from sightline.errors import MissingDependencyError
 
 from .versions import explained
 
-_VARIABLES = {"YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false", "YOLO_OFFLINE": "true"}
-"""Read by Ultralytics when it is imported; offline stops its look for updates and its telemetry."""
+_VARIABLES = {
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_VERBOSE": "false",
+    "YOLO_OFFLINE": "true",
+    "ULTRALYTICS_SAFE_LOAD": "true",
+}
+"""Read by Ultralytics when it is imported. Offline stops its look for updates and its telemetry; safe loading keeps it
+from running what a `.yaml` says as Python."""
 
 
 def import_ultralytics() -> Any:
