@@ -14,7 +14,9 @@ import torch
 from tests.export.original_files import as_original, save_original, tiny_network
 
 from sightline.boxes import pairwise_iou
+from sightline.cli._chain import EmbeddedChain
 from sightline.errors import InvalidOptionError
+from sightline_export.exporter import export
 from sightline_export.heads import ANCHORS_FIRST
 from sightline_export.options import ExportOptions
 from sightline_export.pictures import fit
@@ -152,8 +154,28 @@ def test_the_size_that_it_was_trained_for(tmp_path: Path) -> None:
     assert load(path, ExportOptions()).preprocessing.image_size == 640
     with pytest.raises(InvalidOptionError, match="no multiple of this network's stride 64; try 320"):
         load(Path("original_yolov5n6.random"), ExportOptions(image_size=352))
+
+
+def test_options_that_contradict_the_file(tmp_path: Path) -> None:
+    path = save_original(tmp_path / "best.pt")
+    assert load(path, ExportOptions(family="yolov5", image_size=320)).head is ANCHORS_FIRST
     with pytest.raises(InvalidOptionError, match="has no NMS-free head"):
         load(path, ExportOptions(nms="none"))
+    with pytest.raises(InvalidOptionError, match="is an original YOLOv5 or YOLOv3; leave out --family detecto"):
+        load(path, ExportOptions(family="detecto"))
+
+
+def test_the_served_checkpoint_is_the_original(
+    shared_data: Path, tmp_path: Path, chain: EmbeddedChain, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    photos = sorted((shared_data / "coco" / "images").glob("*.jpg"))[:20]
+    sample = tmp_path_factory.mktemp("photos")
+    for photo in (*photos, *(shared_data / "images").glob("*.jpg")):
+        (sample / photo.name).symlink_to(photo)
+    report = export(shared_data / CHECKPOINT, repository=tmp_path, chain=chain, sample=sample)
+    assert report.verification.outcome == "passed"
+    assert report.verification.matched >= 0.99 * report.verification.reference
+    assert report.verification.reference > 100
 
 
 def test_every_class_of_a_box(yolov5n: RawNetwork, shared_data: Path) -> None:

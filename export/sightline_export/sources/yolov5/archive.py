@@ -115,7 +115,7 @@ class _Legacy:
         if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(sizes):
             raise CheckpointError(f"{self.path} is damaged: it lists other tensors than it holds; copy it again")
         found = {}
-        for key in keys:
+        for key in map(str, keys):
             # The count of numbers, which is known already, stands before them.
             position += _COUNT_BYTES
             found[key] = self.content[position : position + sizes[key]]

@@ -16,7 +16,7 @@ from .fields import Fields
 from .layers import Concat
 from .network import Network, Step
 from .rebuild import LAYER_CLASSES, Rebuilder
-from .records import Record
+from .records import Record, short
 from .unpickle import NUMBER_BYTES, read_contents
 
 _SEQUENTIAL = "torch.nn.modules.container.Sequential"
@@ -102,7 +102,7 @@ def _sources(fields: Fields, index: int) -> tuple[int, ...]:
     value = fields.value("f")
     given = tuple(value) if isinstance(value, list | tuple) else (value,)
     if not given or not all(type(each) is int and -max(index, 1) <= each < index for each in given):
-        raise fields.error(f"it takes its input from {value!r}")
+        raise fields.error(f"it takes its input from {short(value)}")
     return tuple(each if each >= 0 else index + each for each in given)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sightline.errors import CheckpointError
 
-from .records import Numbers, Record, TensorRecord
+from .records import Numbers, Record, TensorRecord, short
 
 _KINDS = {
     "DoubleStorage": torch.float64,
@@ -62,13 +62,13 @@ class Fields:
     def flag(self, name: str, default: bool | None = None) -> bool:
         """A yes or no."""
         if type(value := self.value(name, default)) is not bool:
-            raise self.error(f"{name} is {value!r}, not True or False")
+            raise self.error(f"{name} is {short(value)}, not True or False")
         return value
 
     def whole(self, name: str, *, low: int, high: int = 1 << 20) -> int:
         """A whole number from `low` to `high`."""
         if type(value := self.value(name)) is not int or not low <= value <= high:
-            raise self.error(f"{name} is {value!r}, not a whole number from {low} to {high}")
+            raise self.error(f"{name} is {short(value)}, not a whole number from {low} to {high}")
         return value
 
     def steps(self, name: str, *, low: int, count: int) -> tuple[int, ...]:
@@ -76,7 +76,7 @@ class Fields:
         value = self.value(name)
         numbers = tuple(value) if isinstance(value, tuple | list) else (value,) * count
         if len(numbers) != count or not all(type(each) is int and low <= each <= _LARGEST_STEP for each in numbers):
-            raise self.error(f"{name} is {value!r}, not {count} whole numbers from {low} to {_LARGEST_STEP}")
+            raise self.error(f"{name} is {short(value)}, not {count} whole numbers from {low} to {_LARGEST_STEP}")
         return numbers
 
     def pair(self, name: str, *, low: int) -> tuple[int, int]:
@@ -88,7 +88,7 @@ class Fields:
         """A finite number that is not negative."""
         value = self.value(name)
         if type(value) not in (int, float) or not (math.isfinite(value) and value >= 0):
-            raise self.error(f"{name} is {value!r}, not a number of at least 0")
+            raise self.error(f"{name} is {short(value)}, not a number of at least 0")
         return float(value)
 
     def weight(self, name: str) -> Tensor:
@@ -124,8 +124,8 @@ class Fields:
             isinstance(axes, tuple) and all(type(axis) is int and axis >= 0 for axis in axes)
             for axes in (shape, strides, (offset,))
         )
-        if not plain or len(shape) != len(strides) or math.prod(shape) > row.length:
-            raise self.error(f"{name} has shape {shape} and strides {strides} in {row.length} numbers")
+        if not plain or len(shape) != len(strides) or max(math.prod(shape), *strides, 0) > row.length:
+            raise self.error(f"{name} has shape {short(shape)} and strides {short(strides)} in {row.length} numbers")
         last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
         if not math.prod(shape) or last >= row.length:
             raise self.error(f"{name} is empty, or reaches beyond its {row.length} numbers")

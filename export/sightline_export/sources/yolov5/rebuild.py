@@ -10,6 +10,7 @@ from torch import nn
 from . import layers
 from .fields import Fields
 from .layers import Composite, Detect
+from .records import short
 
 _COMPOSITES: Mapping[str, type[Composite]] = {
     "models.common.Conv": layers.Conv,
@@ -148,13 +149,13 @@ def _pool(fields: Fields) -> nn.Module:
 def _upsample(fields: Fields) -> nn.Module:
     factor, mode = fields.value("scale_factor"), fields.value("mode")
     if fields.value("size") is not None or factor not in (2, (2, 2)) or mode != "nearest":
-        raise fields.error(f"it enlarges {factor!r} times by {mode!r}, where twice by 'nearest' is known")
+        raise fields.error(f"it enlarges {short(factor)} times by {short(mode)}, where twice by 'nearest' is known")
     return nn.Upsample(scale_factor=2.0, mode="nearest")
 
 
 def _concatenation(fields: Fields) -> nn.Module:
     if (axis := fields.value("d")) != 1:
-        raise fields.error(f"it joins along axis {axis!r}, not along the channels")
+        raise fields.error(f"it joins along axis {short(axis)}, not along the channels")
     return layers.Concat()
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any, ClassVar, NamedTuple
+
+
+def short(value: Any) -> str:
+    """A value of the file for a message: parts of it that stand in each other would fill the memory if written out."""
+    return reprlib.repr(value)
 
 
 class Record:

@@ -15,7 +15,7 @@ from typing import Any
 from sightline.errors import CheckpointError
 
 from .opcodes import named_globals
-from .records import Dictionary, Numbers, TensorRecord, Unread, record_class
+from .records import Dictionary, Numbers, TensorRecord, Unread, record_class, short
 
 NUMBER_BYTES: Mapping[str, int] = {
     "DoubleStorage": 8,
@@ -113,17 +113,17 @@ class _Reader(pickle.Unpickler):
             return rest[0]
         storage, key, _, count, *view = rest
         if kind != "storage" or storage not in NUMBER_BYTES or type(count) is not int or count < 0 or any(view):
-            raise pickle.UnpicklingError(f"{pid!r} is no row of numbers")
+            raise pickle.UnpicklingError(f"{short(pid)} is no row of numbers")
         row = Numbers(storage, str(key), count)
         if self.rows.setdefault(row.key, row) != row:
-            raise pickle.UnpicklingError(f"the row {key!r} is described in two ways")
+            raise pickle.UnpicklingError(f"the row {short(key)} is described in two ways")
         return row
 
 
 def _table(classes: Collection[str]) -> dict[str, Any]:
     calls: dict[str, Callable[..., Any]] = {
-        "torch._utils._rebuild_tensor_v2": _tensor,
-        "torch._utils._rebuild_parameter": _parameter,
+        "torch._utils._rebuild_tensor_v2": _Tensor(),
+        "torch._utils._rebuild_parameter": _Parameter(),
         "collections.OrderedDict": Dictionary,
         "__builtin__.set": set,
         "builtins.set": set,
@@ -136,12 +136,22 @@ def _table(classes: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _tensor(numbers: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> TensorRecord:
-    return TensorRecord(numbers, offset, shape, strides)
+class _Tensor:
+    """Has no attributes that a pickle could set; those of a function would last as long as the process."""
+
+    __slots__ = ()
+
+    def __call__(self, numbers: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> TensorRecord:
+        return TensorRecord(numbers, offset, shape, strides)
 
 
-def _parameter(tensor: Any, *_: Any) -> Any:
-    return tensor
+class _Parameter:
+    """As `_Tensor`."""
+
+    __slots__ = ()
+
+    def __call__(self, tensor: Any, *_: Any) -> Any:
+        return tensor
 
 
 def _check_names(refused: list[str], path: Path) -> None:
@@ -162,5 +172,5 @@ def _check_names(refused: list[str], path: Path) -> None:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
+    shown = ", ".join(map(printable, names[:5]))
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
