@@ -161,7 +161,7 @@ def test_options_that_contradict_the_file(tmp_path: Path) -> None:
     assert load(path, ExportOptions(family="yolov5", image_size=320)).head is ANCHORS_FIRST
     with pytest.raises(InvalidOptionError, match="has no NMS-free head"):
         load(path, ExportOptions(nms="none"))
-    with pytest.raises(InvalidOptionError, match="is an original YOLOv5 or YOLOv3; leave out --family detecto"):
+    with pytest.raises(InvalidOptionError, match="which tells its family itself; leave out --family"):
         load(path, ExportOptions(family="detecto"))
 
 

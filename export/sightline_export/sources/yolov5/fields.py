@@ -124,10 +124,12 @@ class Fields:
             isinstance(axes, tuple) and all(type(axis) is int and axis >= 0 for axis in axes)
             for axes in (shape, strides, (offset,))
         )
-        if not plain or len(shape) != len(strides) or max(math.prod(shape), *strides, 0) > row.length:
+        if not plain or len(shape) != len(strides) or math.prod(shape) > row.length:
             raise self.error(f"{name} has shape {short(shape)} and strides {short(strides)} in {row.length} numbers")
         last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
         if not math.prod(shape) or last >= row.length:
             raise self.error(f"{name} is empty, or reaches beyond its {row.length} numbers")
         numbers = torch.frombuffer(bytearray(self.numbers[row.key]), dtype=_KINDS[row.kind])
-        return numbers.as_strided(shape, strides, offset).to(torch.float32, copy=True).contiguous()
+        # The step along an axis of one place says nothing, and may be any number.
+        steps = [stride if size > 1 else 0 for size, stride in zip(shape, strides, strict=True)]
+        return numbers.as_strided(shape, steps, offset).to(torch.float32, copy=True).contiguous()

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 ORIGINAL_PREFIX = "original_"
 """Before the names that Ultralytics gives to other networks of its present package."""
-FAMILY = "yolov5"
-"""What `--family` calls these networks."""
 _SIZES = "nsmlx"
 RANDOM_NAMES = tuple(
     ORIGINAL_PREFIX + name
@@ -46,8 +44,6 @@ def load_original(path: Path, options: ExportOptions) -> RawNetwork:
     """
     from .checkpoint import read_checkpoint
 
-    if options.family not in (None, FAMILY):
-        raise InvalidOptionError(f"{path} is an original YOLOv5 or YOLOv3; leave out --family {options.family}")
     original = read_checkpoint(path)
     return _raw_network(
         original.network, path, options, class_names=original.class_names, trained_size=original.trained_size

@@ -172,5 +172,5 @@ def _check_names(refused: list[str], path: Path) -> None:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(map(printable, names[:5]))
+    shown = ", ".join(names[:5])
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
