@@ -139,6 +139,28 @@ def test_attributes_of_the_file_hide_no_method(tmp_path: Path) -> None:
     assert (plain.raw(picture) == odd.raw(picture)).all()
 
 
+@pytest.mark.parametrize("name", ["_rebuild_tensor_v2", "_rebuild_parameter"])
+def test_what_stands_in_for_a_function_cannot_be_changed(name: str, tmp_path: Path) -> None:
+    """A function's attributes would outlast the file."""
+    build = b"ctorch._utils\n%s\nN}" % name.encode() + text("__defaults__") + b"K\x01\x85s\x86b."
+    with pytest.raises(CheckpointError, match="holds a damaged pickle"):
+        read_checkpoint(with_pickle(tmp_path / "changing.pt", HEADER + build))
+
+
+def test_a_value_that_is_too_long_to_be_told(tmp_path: Path) -> None:
+    """Forty pairs within each other: written out, a million millions of them."""
+    nested: Any = (1,)
+    for _ in range(40):
+        nested = (nested, nested)
+    model = as_original(tiny_network(), names=["alien", "bat"])
+    model.model[0].conv.stride = nested
+    with original_classes(model):
+        torch.save({"model": model}, tmp_path / "odd.pt")
+    with pytest.raises(CheckpointError, match=r"stride is \(.*\.\.\..*, not 2 whole numbers") as caught:
+        load(tmp_path / "odd.pt", QUICK)
+    assert len(str(caught.value)) < 2000
+
+
 def _first_layer(model: Any) -> Any:
     return model.model[0]
 
