@@ -230,6 +230,18 @@ head: [[[0], 1, Detect, [nc]]]
     assert not marker.exists()
 
 
+def test_what_a_file_says_does_not_command_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "loud.pt"
+    with zipfile.ZipFile(path, "w") as members:
+        members.writestr("loud/data.pkl", b"\x80\x02c\x1b[2Jos\nsystem\n.")
+    command = "from sightline.cli import main; main()"
+    arguments = ["export", str(path), "--no-gate", "--repository", str(tmp_path / "repository")]
+    done = subprocess.run([sys.executable, "-c", command, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert r"\x1b[2Jos.system" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
 def test_the_kinds(shared_data: Path) -> None:
     assert checkpoint_kind(shared_data / "weights" / "yolov8n.pt") is CheckpointKind.ULTRALYTICS
     assert checkpoint_kind(shared_data / "weights" / "yolov5n.pt") is CheckpointKind.ORIGINAL

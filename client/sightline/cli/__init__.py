@@ -51,5 +51,8 @@ def main() -> None:
     try:
         cli()
     except SightlineError as error:
-        click.secho(f"error: {error}", err=True, fg="red")
+        from sightline.sources import printable
+
+        # A message may quote a file that wants to command the terminal.
+        click.secho("error: " + "\n".join(map(printable, str(error).splitlines())), err=True, fg="red")
         sys.exit(1)
