@@ -141,6 +141,15 @@ def test_a_zip_that_is_no_checkpoint(tmp_path: Path) -> None:
     refuse(path, "zip file without one data.pkl")
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_compressed_file_is_not_unpacked(compression: int, tmp_path: Path) -> None:
+    """What it says of its size need not be true."""
+    path = tmp_path / "small.pt"
+    with zipfile.ZipFile(path, "w", compression) as members:
+        members.writestr("small/data.pkl", b"\x80\x02}.")
+    refuse(path, "is compressed, as PyTorch saves nothing; save it anew")
+
+
 def test_a_state_dict_of_who_knows_what(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     torch.save(OrderedDict(weight=torch.zeros(3)), path)

@@ -78,7 +78,7 @@ def checkpoint_kind(path: Path) -> CheckpointKind:
 
 
 def _check_members(path: Path) -> None:
-    """Refuse TorchScript, and weights that are not what was saved, which PyTorch itself does not notice."""
+    """Refuse TorchScript, compressed files, and weights that are not what was saved, which PyTorch does not notice."""
     try:
         with zipfile.ZipFile(path) as members:
             names = members.namelist()
@@ -91,6 +91,8 @@ def _check_members(path: Path) -> None:
         raise CheckpointError(
             f"{path} is TorchScript, which cannot be traced again; give the .pt that it was made of, or an .onnx"
         )
+    if not plain:
+        raise CheckpointError(f"{path} is compressed, as PyTorch saves nothing; save it anew with torch.save")
     if damaged is not None:
         raise CheckpointError(f"{path} is damaged: {damaged} does not match its checksum; copy it again")
 
