@@ -254,7 +254,10 @@ def test_the_command_without_a_gate(tiny_onnx: Path, tmp_path: Path) -> None:
     assert "UNVERIFIED: nobody compared it with its source" in done.output
 
 
-@pytest.mark.parametrize("arguments", [["--min-match", "2"], ["--sample", "/nowhere"], ["--iou", "7"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--min-match", "2"], ["--sample", "/nowhere"], ["--iou", "7"], ["--json", "/nowhere/a.json"]],
+)
 def test_bad_options_are_refused_before_anything_is_read(arguments: list[str], tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["export", str(tmp_path / "missing.pt"), *arguments])
     assert done.exit_code != 0

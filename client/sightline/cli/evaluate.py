@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -13,7 +12,8 @@ import click
 
 from sightline._options import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_SECONDS, DEFAULT_URL
 from sightline.cli._detector import only_model, with_served
-from sightline.errors import InvalidOptionError, ModelNotFoundError, OutputError
+from sightline.cli._files import check_place, write_json
+from sightline.errors import InvalidOptionError, ModelNotFoundError
 
 if TYPE_CHECKING:
     from sightline.cli._against import SourceFramework
@@ -114,8 +114,8 @@ def _check_outputs(choices: dict[str, Any]) -> None:
     if plot is not None:
         check_plot_path(plot)
     for path in (plot, choices["json_file"]):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise InvalidOptionError(f"cannot write {path}: there is no folder {path.absolute().parent}")
+        if path is not None:
+            check_place(path)
     if choices["family"] and not choices["against"]:
         raise InvalidOptionError("--family belongs to --against, which is not given")
 
@@ -138,6 +138,8 @@ def _evaluate(client: Client, model: str, images: tuple[str, ...], choices: dict
     selection = select(sources, truth)
     protocol = Protocol.of(info, known_categories_only=choices["known_categories_only"])
     against = _against(choices, info)
+    if against is not None:
+        match_categories(against.class_names, truth.categories)
     results = client.stream(
         list(selection.image_of_path), batch_size=choices["batch_size"], score_threshold=protocol.score_threshold
     )
@@ -241,10 +243,7 @@ def _write(evaluation: Evaluation, choices: dict[str, Any]) -> None:
 
     path = choices["json_file"]
     if path is not None:
-        try:
-            path.write_text(json.dumps(as_json(evaluation), indent=2) + "\n")
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        write_json(path, as_json(evaluation))
         click.echo(f"everything is in {path}")
     if choices["plot"] is not None:
         write_plot(evaluation, choices["plot"])

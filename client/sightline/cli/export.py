@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ import click
 
 from sightline import contract
 from sightline.cli._export_report import as_json, print_summary
+from sightline.cli._files import check_place, write_json
 from sightline.errors import MissingDependencyError
 from sightline.parity import PRECISION_DEMANDS
 from sightline_export.families import FAMILIES
@@ -127,6 +127,8 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
     options = _options(choices)
     if name is not None:
         contract.check_model_name(name)
+    if choices["json_file"] is not None:
+        check_place(choices["json_file"])
     with ExitStack() as stack:
         chain = None if choices["no_gate"] else stack.enter_context(_embedded_chain())
         export = _import_export()
@@ -145,7 +147,7 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
     print_summary(report, repository, named=name is not None, engine=engine)
     if choices["json_file"] is not None:
         content = as_json(report, seconds=time.monotonic() - started, engine=engine)
-        choices["json_file"].write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(choices["json_file"], content)
 
 
 def _options(choices: Mapping[str, Any]) -> ExportOptions:
