@@ -42,7 +42,7 @@ class _UncachedLoader(SourceLoader):
 
 
 class Pictures(NamedTuple):
-    """Images of the network's size: `images` uint8 [N, H, W, 3] RGB, `original_shapes` int64 [N, 3] height, width, 3."""
+    """Pictures to size: `images` uint8 [N, H, W, 3] RGB, `original_shapes` int64 [N, 3] height, width, 3."""
 
     images: npt.NDArray[np.uint8]
     original_shapes: npt.NDArray[np.int64]
