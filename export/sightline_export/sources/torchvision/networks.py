@@ -179,9 +179,8 @@ class SsdNetwork(nn.Module):
     def _decoded(self, deltas: Tensor) -> Tensor:
         """Boxes [N, A, 4] in pixels, cut at the border."""
         anchors = self.anchors.repeat(deltas.shape[0], 1)
-        return (
-            self.model.box_coder.decode_single(deltas.reshape(-1, 4), anchors).reshape(deltas.shape).clamp(0, self.side)
-        )
+        boxes: Tensor = self.model.box_coder.decode_single(deltas.reshape(-1, 4), anchors)
+        return boxes.reshape(deltas.shape).clamp(0, self.side)
 
 
 def best_of_lists(boxes: Tensor, scores: Tensor, *, iou_threshold: float, count: int, far_corner: Tensor) -> Tensor:

@@ -15,15 +15,15 @@ from torch import Tensor
 
 from sightline.contract import DEFAULT_MAX_PIXELS
 from sightline.preprocessing import Preprocessing
-from sightline_export.pictures import preprocess
+from sightline_export.pictures import preprocess, sample_pictures
 from sightline_export.pixels import IMAGENET, ZERO_TO_ONE
 from sightline_export.sample import decode_rgb, open_sample
 
 from .architectures import Architecture
 
 _SQUARE = Preprocessing.stretch(320)
-_PICTURES = 6
-_LOGITS, _OFFSETS = 6.0, 2.0
+_PICTURES = 4
+_LOGITS, _OFFSETS = 3.0, 2.0
 """The largest outputs: class logits, and offsets of boxes where their coder divides by 10 and 5."""
 _LIKELY_FRACTION = 0.02
 """Of a sigmoid head's outputs at least so many score above one half."""
@@ -33,9 +33,9 @@ def enliven(model: Any, architecture: Architecture) -> None:
     """Give a randomly initialised detector outputs that vary over the picture; deterministic."""
     sample = open_sample(None)
     some = [decode_rgb(sample[name], max_pixels=DEFAULT_MAX_PIXELS) for name in list(sample)[:_PICTURES]]
-    scenes = [preprocess(each, _SQUARE) for each in some]
+    scenes = [preprocess(each, _SQUARE) for each in (*some, *sample_pictures())]
     pictures = torch.from_numpy(np.stack([IMAGENET.apply(scene) for scene in scenes]))
-    unscaled = torch.from_numpy(ZERO_TO_ONE.apply(scenes[0]))
+    unscaled = [torch.from_numpy(ZERO_TO_ONE.apply(scenes[index])) for index in (0, -1)]
     with torch.no_grad():
         smooth(model)
         settle_norms(model, pictures)
@@ -43,7 +43,9 @@ def enliven(model: Any, architecture: Architecture) -> None:
         if architecture.kind == "region":
             head, predictor = model.rpn.head, model.roi_heads.box_predictor
             _spread({head.cls_logits: _LOGITS, head.bbox_pred: _OFFSETS / 4}, lambda: head(features))
-            _spread({predictor.cls_score: _LOGITS, predictor.bbox_pred: _OFFSETS}, lambda: model([unscaled]))
+            head.cls_logits.bias.add_(_LOGITS)
+            _spread({predictor.cls_score: _LOGITS, predictor.bbox_pred: _OFFSETS}, lambda: model(unscaled))
+            predictor.cls_score.bias[0] -= _LOGITS
             return
         logits, offsets = model.head.classification_head, model.head.regression_head
         if architecture.kind == "ssd":
@@ -83,9 +85,9 @@ def settle_norms(model: Any, pictures: Tensor) -> None:
 
 
 def _spread(layers: Mapping[Any, float], run: Callable[[], object], *, quantile: float = 0.5) -> None:
-    """Scale each layer so that this quantile of its outputs is 0, and the farthest is so far from it.
+    """Scale each layer so that this quantile of its outputs is 0, and the highest lies so far above.
 
-    The farthest, not the usual one: saturated scores are all the same, and rounding alone would rank them.
+    The highest, not the usual one: saturated scores are all the same, and rounding alone would rank them.
     """
     seen: dict[Any, list[Tensor]] = {layer: [] for layer in layers}
     hooks = [layer.register_forward_hook(lambda layer, _, output: seen[layer].append(output)) for layer in layers]
@@ -95,7 +97,7 @@ def _spread(layers: Mapping[Any, float], run: Callable[[], object], *, quantile:
     for layer, reach in layers.items():
         outputs = torch.cat([_by_channel(output) for output in seen[layer]], dim=1) - layer.bias[:, None]
         middle = torch.quantile(outputs, quantile, dim=1, keepdim=True)
-        factor = reach / (outputs - middle).abs().amax(dim=1, keepdim=True).clamp(min=1e-6)
+        factor = reach / (outputs - middle).amax(dim=1, keepdim=True).clamp(min=1e-6)
         layer.weight.mul_(factor.reshape(-1, *[1] * (layer.weight.dim() - 1)))
         layer.bias.copy_(-(middle * factor)[:, 0])
 

@@ -91,8 +91,9 @@ def fill(model: Any, state: Mapping[str, Any], *, family: str, path: Path) -> No
     try:
         result = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
-        detail = " ".join(str(error).split())[:400]
-        raise CheckpointError(f"{path} does not fit {family}: {detail}. It is {looks_like(state)}") from error
+        mismatches = [line.strip() for line in str(error).splitlines() if "size mismatch" in line]
+        detail = f"{len(mismatches)} tensors have other shapes: {mismatches[0]}" if mismatches else str(error)
+        raise CheckpointError(f"{path} does not fit {family}: {detail} It is {looks_like(state)}") from error
     missing = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")]
     unknown = list(result.unexpected_keys)
     if missing or unknown:

@@ -1,0 +1,144 @@
+"""A small detector that the real `detecto` saves, trained for a moment on drawn scenes; and pictures for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights, fasterrcnn_resnet50_fpn
+
+from sightline_export.demo.draw import Scene, SceneOptions, draw_scene
+from sightline_export.demo.objects import CLASS_NAMES
+from sightline_export.pictures import Picture
+from sightline_export.pixels import IMAGENET
+from sightline_export.sources.torchvision.random_weights import settle_norms, smooth
+
+CLASSES = ("balloon", "cone", "fish")
+_SIZE_HW = (160, 320)
+_WIDTH = 1333
+_SCENES, _STEPS, _RATE = 12, 240, 0.003
+_OPTIONS = SceneOptions(
+    size_hw=_SIZE_HW, class_names=CLASSES, objects=(2, 3), diameter_px=(140, 240), distractors=0, wear=0.2
+)
+
+
+@dataclass(frozen=True)
+class TrainedDetecto:
+    """`detecto.core.Model`, and its file as `Model.save` wrote it."""
+
+    model: Any
+    file: Path
+
+
+def scenes() -> list[Scene]:
+    """What the detector learns by heart."""
+    drawn = (draw_scene(np.random.default_rng([77, index]), _OPTIONS) for index in range(4 * _SCENES))
+    return [scene for scene in drawn if len(scene.boxes_xyxy)][:_SCENES]
+
+
+def strips(count: int) -> list[Picture]:
+    """Pictures (160, 1333) of four scenes each, which a resize to 800 and 1333 pixels leaves as they are.
+
+    A resized picture is rounded to whole grey levels when it is served, and torchvision rounds nothing; a backbone that
+    was never trained makes so much of that difference that a comparison would tell of nothing else.
+    """
+    known = scenes()
+    picks = (np.random.default_rng(seed).choice(len(known), 5, replace=False) for seed in range(count))
+    rows = (np.concatenate([known[index].picture for index in pick], axis=1) for pick in picks)
+    return [np.ascontiguousarray(row[:, :_WIDTH]) for row in rows]
+
+
+def train_detecto(folder: Path, monkeypatch: pytest.MonkeyPatch) -> TrainedDetecto:
+    """Generate the weights that detecto begins with, train its last layers, and save it with `Model.save`."""
+    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
+    _write_weights(folder / "torch" / "hub" / "checkpoints")
+    from detecto.core import Model
+
+    model = Model(list(CLASSES), device=torch.device("cpu"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        _train(model.get_internal_model(), scenes())
+    model.save(str(folder / "trained.pth"))
+    return TrainedDetecto(model, folder / "trained.pth")
+
+
+def _write_weights(folder: Path) -> None:
+    """The file that torchvision would download, with weights of our own."""
+    folder.mkdir(parents=True)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        model = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=91).eval()
+        smooth(model.backbone.body)
+        pictures = torch.from_numpy(np.stack([IMAGENET.apply(scene.picture) for scene in scenes()[:6]]))
+        # Detecto normalises twice.
+        mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET.mean, IMAGENET.std))
+        settle_norms(model, (pictures - mean) / std)
+        for name, feature in model.backbone(pictures[:1]).items():
+            if name.isdigit():
+                layer = model.backbone.fpn.layer_blocks[int(name)][0]
+                layer.weight.div_(feature.std())
+                layer.bias.zero_()
+    frozen = {name: value for name, value in model.state_dict().items() if "num_batches_tracked" not in name}
+    torch.save(frozen, folder / FasterRCNN_ResNet50_FPN_Weights.COCO_V1.url.rpartition("/")[2])
+
+
+def _train(model: Any, truth: list[Scene]) -> None:
+    """Only the last layers learn; what lies before them is computed once for each scene."""
+    heads = model.roi_heads
+    learning = (heads.box_predictor, heads.box_head.fc7, model.rpn.head.cls_logits, model.rpn.head.bbox_pred)
+    weights = [weight for layer in learning for weight in layer.parameters()]
+    optimizer = torch.optim.Adam(weights, lr=_RATE)
+    with _small_sampling(model):
+        known = [_prepared(model, scene) for scene in truth]
+        hidden, model.rpn.head.conv = model.rpn.head.conv, nn.Identity()
+        model.train()
+        for step in range(_STEPS):
+            for group in optimizer.param_groups:
+                group["lr"] = _RATE * min(1.0, 2 * (1 - step / _STEPS))
+            images, features, seen, targets = known[step % len(known)]
+            proposals, first = model.rpn(images, seen, targets)
+            _, second = heads(features, proposals, images.image_sizes, targets)
+            losses: list[Tensor] = [*first.values(), *second.values()]
+            optimizer.zero_grad()
+            torch.autograd.backward(torch.stack(losses).sum())
+            optimizer.step()
+        model.rpn.head.conv = hidden
+    model.eval()
+
+
+def _prepared(model: Any, scene: Scene) -> tuple[Any, Any, Any, Any]:
+    """Image list, features, what the proposals' hidden layer makes of them, and targets."""
+    from detecto.utils import default_transforms
+
+    labels = [1 + CLASSES.index(CLASS_NAMES[index]) for index in scene.class_ids]
+    target = {"boxes": torch.from_numpy(scene.boxes_xyxy), "labels": torch.tensor(labels)}
+    with torch.no_grad():
+        images, targets = model.transform([default_transforms()(scene.picture)], [target])
+        features = model.backbone(images.tensors)
+        seen = type(features)((name, model.rpn.head.conv(value)) for name, value in features.items())
+    return images, features, seen, targets
+
+
+@contextmanager
+def _small_sampling(model: Any) -> Iterator[None]:
+    """Few candidates for each step, and pictures at their own size; afterwards all is as it was."""
+    samplers, usual = (model.roi_heads.fg_bg_sampler, model.rpn.fg_bg_sampler), (model.transform.min_size,)
+    counts = [sampler.batch_size_per_image for sampler in samplers]
+    before, after = model.rpn._pre_nms_top_n["training"], model.rpn._post_nms_top_n["training"]
+    for sampler in samplers:
+        sampler.batch_size_per_image = 64
+    model.rpn._pre_nms_top_n["training"], model.rpn._post_nms_top_n["training"] = 200, 100
+    model.transform.min_size = (_SIZE_HW[0],)
+    model.eval()
+    yield
+    (model.transform.min_size,) = usual
+    model.rpn._pre_nms_top_n["training"], model.rpn._post_nms_top_n["training"] = before, after
+    for sampler, count in zip(samplers, counts, strict=True):
+        sampler.batch_size_per_image = count
