@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 import torch
 import torchvision
 
-from sightline.errors import CheckpointError, InvalidOptionError
+from sightline.errors import CheckpointError, InvalidOptionError, UnsupportedVersionError
 from sightline_export.options import ExportOptions
 from sightline_export.sources import load
 from sightline_export.sources.checkpoint_kind import CheckpointKind, checkpoint_kind
@@ -80,6 +82,95 @@ def test_what_hides_its_names_is_left_to_the_restricted_reader(tmp_path: Path) -
     torch.save({"model": _RunsCode(marker)}, path, pickle_protocol=4)
     refuse(path, "code is not loaded from an untrusted file")
     assert not marker.exists()
+
+
+@pytest.fixture
+def torch_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ultralytics takes its fallback for such a torch: it reads without restrictions, whatever it was asked for."""
+    monkeypatch.setattr(import_ultralytics().nn.tasks._SafeLoad, "SUPPORTED", False)
+
+
+UNRESTRICTED = r'with torch .* cannot keep a file from running code.*pip install "torch>=2\.6" "ultralytics>='
+
+
+@pytest.mark.usefixtures("torch_too_old")
+def test_nothing_is_read_where_it_could_run_code(tmp_path: Path) -> None:
+    """Names are told from a checkpoint of Ultralytics, and behind them a call hides in instructions of protocol 4."""
+    marker = tmp_path / "ran"
+    path = tmp_path / "evil.pt"
+    model = import_ultralytics().nn.tasks.DetectionModel("yolov8n.yaml", verbose=False)
+    model.extra = _RunsCode(marker)
+    torch.save({"model": model}, path)
+    named, stacked = b"cposix\nsystem\n", b"\x8c\x05posix\x8c\x06system\x93"
+    with zipfile.ZipFile(path) as members:
+        content = {name: members.read(name) for name in members.namelist()}
+    pickled = next(name for name in content if name.endswith("/data.pkl"))
+    assert named in content[pickled]
+    content[pickled] = content[pickled].replace(named, stacked)
+    with zipfile.ZipFile(path, "w") as members:
+        for name, data in content.items():
+            members.writestr(name, data)
+    with pytest.raises(UnsupportedVersionError, match=UNRESTRICTED):
+        load(path, ExportOptions())
+    assert not marker.exists()
+
+
+@pytest.mark.usefixtures("torch_too_old")
+def test_no_architecture_is_built_where_it_could_run_code(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    path = tmp_path / "evil.yaml"
+    path.write_text(
+        f"""
+nc: 3
+activation: __import__('pathlib').Path({str(marker)!r}).touch() or torch.nn.SiLU()
+backbone: [[-1, 1, Conv, [16, 3, 2]]]
+head: [[[0], 1, Detect, [nc]]]
+"""
+    )
+    with pytest.raises(UnsupportedVersionError, match=UNRESTRICTED):
+        load(path, ExportOptions())
+    assert not marker.exists()
+
+
+def _hook(layer: torch.nn.Module) -> None:
+    layer.register_forward_hook(torch.nn.Identity())
+
+
+def _hook_before(layer: torch.nn.Module) -> None:
+    layer.register_forward_pre_hook(torch.nn.Identity())
+
+
+def _shadow(layer: torch.nn.Module) -> None:
+    layer.__dict__["forward"] = torch.nn.Identity
+
+
+def _shadow_conversion(layer: torch.nn.Module) -> None:
+    layer.__dict__["float"] = torch.nn.Identity
+
+
+def _hide(layer: torch.nn.Module) -> None:
+    layer.__dict__["act"] = torch.nn.Identity()
+
+
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (_hook, "'_forward_hooks' of {layer} holds hooks"),
+        (_hook_before, "'_forward_pre_hooks' of {layer} holds hooks"),
+        (_shadow, "'forward' of {layer} stands in for what its class defines"),
+        (_shadow_conversion, "'float' of {layer} stands in for what its class defines"),
+        (_hide, "'act' of {layer} is a layer that is not registered"),
+    ],
+)
+def test_layers_that_do_not_do_what_their_class_says(
+    alter: Callable[[torch.nn.Module], None], said: str, tmp_path: Path
+) -> None:
+    """All of known classes, so that the file can be read."""
+    path = tmp_path / "altered.pt"
+    model = import_ultralytics().nn.tasks.DetectionModel("yolov8n.yaml", verbose=False)
+    alter(model.model[0])
+    torch.save({"model": model}, path)
+    refuse(path, re.escape(said.format(layer="model.model.0 (Conv)")))
 
 
 @pytest.mark.parametrize(

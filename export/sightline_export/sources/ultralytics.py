@@ -16,6 +16,7 @@ from sightline_export.raw import RawNetwork
 from .chosen import chosen_class_names, chosen_image_size
 from .quiet import import_ultralytics
 from .random_weights import enliven
+from .ultralytics_guard import check_restricts, check_unaltered
 from .ultralytics_reference import UltralyticsReference
 from .ultralytics_trace import trace
 from .versions import explained, explaining, first_line
@@ -45,14 +46,17 @@ def load_checkpoint(path: Path, options: ExportOptions) -> RawNetwork:
     Only classes of torch and Ultralytics are unpickled: a checkpoint is untrusted input.
 
     Raises:
-        CheckpointError: damaged, or no detector.
-        UnsupportedVersionError: the installed Ultralytics is not a tested one, and failed.
+        CheckpointError: damaged, altered, or no detector.
+        UnsupportedVersionError: the installed Ultralytics is not a tested one, and failed; or torch is too old to keep
+            the file from running code.
         InvalidOptionError: `nms="none"` for a network without an NMS-free head, or a wrong number of classes.
     """
     tasks = import_ultralytics().nn.tasks
+    check_restricts(tasks)
     try:
         content, _ = tasks.torch_safe_load(str(path.resolve()), safe_only=True)
         model = content.get("ema") or content.get("model")
+        check_unaltered(model, path)
         trained = content.get("train_args") or {}
     except _UNREADABLE as error:
         unreadable = CheckpointError(
@@ -72,11 +76,13 @@ def build_architecture(source: Path, options: ExportOptions) -> RawNetwork:
 
     Raises:
         CheckpointError: no such architecture, or no detector.
-        UnsupportedVersionError: the installed Ultralytics is not a tested one, and failed.
+        UnsupportedVersionError: the installed Ultralytics is not a tested one, and failed; or torch is too old to keep
+            the file from running code.
     """
     import torch
 
     tasks = import_ultralytics().nn.tasks
+    check_restricts(tasks)
     try:
         architecture = tasks.yaml_model_load(source)
         queries = architecture["head"][-1][2] == _QUERIES
