@@ -25,6 +25,7 @@ from .config import (
 from .pictures import warmup_jpeg, warmup_shape
 from .pixel_limit import LimitChange, detectors_behind, standing_limit
 from .preprocessing import render_dali
+from .repository_lock import locked
 from .transaction import FolderTransaction, size_on_disk
 
 _PLACEHOLDER = ".gitkeep"
@@ -60,7 +61,8 @@ def install_detector(
 ) -> InstalledDetector:
     """Write the preprocessing, `NAME_net` and `NAME`; whatever goes wrong, what stood there stays as it was.
 
-    A preprocessing model of other content is replaced, also for the other detectors that use it.
+    A preprocessing model of other content is replaced, also for the other detectors that use it. What others install
+    into the repository at the same time comes before or after, where it can be locked: see `locked`.
 
     Args:
         repository: folder of models; made if it is missing.
@@ -79,19 +81,20 @@ def install_detector(
     network = contract.network_name(name)
     try:
         repository.mkdir(parents=True, exist_ok=True)
-        for part in (name, network, preprocessing):
-            _check_ours(repository / part)
-        before = standing_limit(repository, preprocessing)
-        now = max_pixels or before or contract.DEFAULT_MAX_PIXELS
-        others = tuple(other for other in detectors_behind(repository, preprocessing) if other != name)
-        files = _preprocessing_files(info.preprocessing, now)
-        fresh = not _holds(repository / preprocessing, files)
-        with FolderTransaction(repository) as transaction:
-            # What others depend on goes first.
-            if fresh:
-                _write(transaction.new(preprocessing), files)
-            _write(transaction.new(network), _network_files(name, info, model))
-            _write(transaction.new(name), _ensemble_files(name, info))
+        with locked(repository):
+            for part in (name, network, preprocessing):
+                _check_ours(repository / part)
+            before = standing_limit(repository, preprocessing)
+            now = max_pixels or before or contract.DEFAULT_MAX_PIXELS
+            others = tuple(other for other in detectors_behind(repository, preprocessing) if other != name)
+            files = _preprocessing_files(info.preprocessing, now)
+            fresh = not _holds(repository / preprocessing, files)
+            with FolderTransaction(repository) as transaction:
+                # What others depend on goes first.
+                if fresh:
+                    _write(transaction.new(preprocessing), files)
+                _write(transaction.new(network), _network_files(name, info, model))
+                _write(transaction.new(name), _ensemble_files(name, info))
     except OSError as error:
         raise ExportError(
             f"cannot write into the model repository {repository}: {error}; nothing was changed. "

@@ -6,7 +6,9 @@ import resource
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier, Timer
 
 import pytest
 from tests.export.tiny import TINY_SIZE, prediction, tiny_model
@@ -91,6 +93,54 @@ def test_a_different_letterbox_is_replaced(tmp_path: Path) -> None:
     assert install_detector(tmp_path, "traffic", b"graph", INFO, max_pixels=1000).preprocessing_written
     read = config.parse((tmp_path / "letterbox_320" / "config.pbtxt").read_text())
     assert read.parameters["sightline.max_pixels"].string_value == "1000"
+
+
+ROUNDS = 5
+LARGE = bytes(8_000_000)
+"""A graph that takes long enough to write for another export to look at the repository meanwhile."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot lock a folder")
+def test_two_exports_at_once_come_one_after_the_other(tmp_path: Path) -> None:
+    """Of one size, into a repository that has no preprocessing yet: the second one finds that of the first."""
+    limits = {"a": 1000, "b": 2000}
+    for number in range(ROUNDS):
+        repository = tmp_path / str(number)
+        together = Barrier(2)
+
+        def install(name: str, *, repository: Path = repository, together: Barrier = together) -> LimitChange | None:
+            together.wait(timeout=30)
+            return install_detector(repository, name, LARGE, INFO, max_pixels=limits[name]).limit_change
+
+        with ThreadPoolExecutor(2) as workers:
+            (change,) = filter(None, workers.map(install, limits))
+        (first,) = change.others
+        (second,) = set(limits) - {first}
+        assert (change.before, change.now) == (limits[first], limits[second])
+        assert limit_of(repository) == str(limits[second])
+        assert {path.name for path in repository.iterdir()} == {"letterbox_320", "a", "a_net", "b", "b_net"}
+        shutil.rmtree(repository)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot lock a folder")
+def test_an_export_waits_for_the_one_of_another_process(tmp_path: Path) -> None:
+    """Which ends while it waits; what it wrote is then seen."""
+    script = (
+        "import sys; from pathlib import Path; from sightline_export.repository_lock import locked\n"
+        f"with locked(Path({str(tmp_path)!r})):\n"
+        "    print('locked', flush=True)\n"
+        "    sys.stdin.read()\n"
+        f"    Path({str(tmp_path)!r}, 'traffic').write_text('mine')"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == "locked\n"
+        Timer(0.5, other.stdin.close).start()
+        with pytest.raises(ExportError, match="traffic was not written by `sightline export`"):
+            install_detector(tmp_path, "traffic", b"graph", INFO)
+    assert [path.name for path in tmp_path.iterdir()] == ["traffic"]
 
 
 def limit_of(repository: Path) -> str:
