@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
+import os
 import re
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -40,22 +41,38 @@ def existing_checkpoint(source: Path) -> Path:
             f"{source} does not exist; give the path of a checkpoint, or the bare name of an official one, such as "
             "yolov8n.pt, which is then downloaded"
         )
-    _download(folder + source.name, source)
+    download(folder + source.name, source)
     return source
 
 
-def _download(url: str, target: Path) -> None:
-    """Whole or not at all; a connection that says nothing for `_TIMEOUT_SECONDS` is given up."""
-    part = target.with_name(target.name + ".part")
+def download(url: str, target: Path) -> None:
+    """Whole or not at all; a connection that says nothing for `_TIMEOUT_SECONDS` is given up.
+
+    Raises:
+        CheckpointError: it cannot be had, or ended early.
+    """
+    # Another export may be at the same file, in another container of the same process number.
+    part = target.with_name(f"{target.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response, part.open("wb") as file:
             while block := response.read(1 << 20):
                 file.write(block)
-        part.rename(target)
-    except (urllib.error.URLError, TimeoutError, OSError) as error:
+            _check_whole(file.tell(), response.headers["Content-Length"])
+        part.replace(target)
+    except (OSError, http.client.HTTPException) as error:
         raise CheckpointError(
-            f"{target} does not exist here and could not be downloaded from {url} ({error}); on a machine without "
-            "internet, copy the file here and give its path"
+            f"{target} does not exist here and could not be downloaded from {url} ({error}); try again, or, on a "
+            "machine without internet, copy the file here and give its path"
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _check_whole(received_bytes: int, stated: str | None) -> None:
+    """Reading in pieces takes a connection that breaks for the end.
+
+    Raises:
+        OSError: there are fewer bytes than the server stated.
+    """
+    if stated is not None and str(received_bytes) != stated:
+        raise OSError(f"the connection ended after {received_bytes} of {stated} bytes")
