@@ -108,8 +108,12 @@ class Preprocessing:
 
     @property
     def images(self) -> TensorSpec:
-        """The picture that comes out: height, width, RGB; 0 to 255."""
-        return TensorSpec("images", "UINT8", (*self.picture_hw, 3))
+        """The picture that comes out: height, width, RGB; 0 to 255.
+
+        Behind a resize it is not rounded to whole grey levels: torchvision resizes in FP32, and in two-stage networks
+        half a grey level can decide which proposals there are.
+        """
+        return TensorSpec("images", "FP32" if self.kind == "resize" else "UINT8", (*self.picture_hw, 3))
 
     @property
     def max_batch_size(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -56,11 +58,11 @@ def warmup_shape() -> bytes:
     return np.array([*_WARMUP_SIZE_HW, 3], dtype="<i8").tobytes()
 
 
-def preprocess(picture: Picture, preprocessing: Preprocessing) -> Picture:
-    """The picture as the preprocessing model brings it to size; uint8 (H, W, 3)."""
+def preprocess(picture: Picture, preprocessing: Preprocessing) -> npt.NDArray[Any]:
+    """The picture as the preprocessing model brings it to size: (H, W, 3) of the type of `preprocessing.images`."""
     if preprocessing.kind == "letterbox":
         return fit(picture, preprocessing.sides[0])
-    return _resize(picture, _size_without_borders(picture, preprocessing))
+    return _resize(picture.astype(preprocessing.images.dtype), _size_without_borders(picture, preprocessing))
 
 
 def fit(picture: Picture, image_size: int) -> Picture:
@@ -80,7 +82,6 @@ def _size_without_borders(picture: Picture, preprocessing: Preprocessing) -> tup
     return resized_shape(image_size_hw=(picture.shape[0], picture.shape[1]), shorter=shorter, longest=longest)
 
 
-def _resize(picture: Picture, size_hw: tuple[int, int]) -> Picture:
+def _resize(picture: npt.NDArray[Any], size_hw: tuple[int, int]) -> npt.NDArray[Any]:
     """Bilinear, without antialiasing."""
-    resized: Picture = cv2.resize(picture, size_hw[::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
-    return resized
+    return cv2.resize(picture, size_hw[::-1], interpolation=cv2.INTER_LINEAR).astype(picture.dtype, copy=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +41,8 @@ class PixelFormat:
         """Whether `mean` and `std` change anything."""
         return (self.mean, self.std) != ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
-    def apply(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """What the network gets of one RGB picture: uint8 (H, W, 3) to float32 (3, H, W)."""
+    def apply(self, picture: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """What the network gets of one RGB picture: (H, W, 3), 0 to 255, to float32 (3, H, W)."""
         ordered = picture[..., ::-1] if self.order == "bgr" else picture
         scaled = ordered.astype(np.float32) / np.float32(self.divisor)
         normal = (scaled - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ class Preprocessed(NamedTuple):
     The arrays stay valid until the next call; shapes as in `Pictures`.
     """
 
-    images: npt.NDArray[np.uint8]
+    images: npt.NDArray[Any]
     original_shapes: npt.NDArray[np.int64]
     errors: dict[int, ImageError]
 
@@ -67,7 +67,7 @@ class Preprocessor:
 
     def _pictures(
         self, files: Sequence[bytes], headers: dict[int, ImageHeader], chunk: list[int], errors: dict[int, ImageError]
-    ) -> Iterator[tuple[int, npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
+    ) -> Iterator[tuple[int, npt.NDArray[Any], npt.NDArray[np.int64]]]:
         """Picture and shape of each image of a chunk that can be decoded; the others are put into `errors`."""
         pictures = self._try([files[index] for index in chunk])
         if pictures is not None:

@@ -42,9 +42,9 @@ class _UncachedLoader(SourceLoader):
 
 
 class Pictures(NamedTuple):
-    """Pictures to size: `images` uint8 [N, H, W, 3] RGB, `original_shapes` int64 [N, 3] height, width, 3."""
+    """Of the network's size: `images` uint8 or float32 [N, H, W, 3], `original_shapes` int64 [N, 3] h, w, channels."""
 
-    images: npt.NDArray[np.uint8]
+    images: npt.NDArray[Any]
     original_shapes: npt.NDArray[np.int64]
 
 

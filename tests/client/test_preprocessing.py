@@ -28,6 +28,7 @@ def test_the_name_says_everything(
     assert Preprocessing.parse(name) == way
     assert (way.images.dims, way.image_size, str(way)) == (dims, image_size, text)
     assert way.outputs[0] == way.network_inputs[0] == way.images
+    assert way.images.datatype == ("FP32" if way.kind == "resize" else "UINT8")
 
 
 @pytest.mark.parametrize(("size", "batch"), [(320, 16), (640, 16), (1280, 4), (1920, 1)])

@@ -44,7 +44,8 @@ def compose(raw: onnx.ModelProto, head: Head, settings: GraphSettings) -> onnx.M
     """
     network = onnx_compose.add_prefix(_plain(raw), _NETWORK)
     pictures = _value(settings.preprocessing.images)
-    before = onnx_compose.add_prefix(_graph(fronting(settings.pixels), [pictures]), _FRONT)
+    front = fronting(settings.pixels, settings.preprocessing.images)
+    before = onnx_compose.add_prefix(_graph(front, [pictures]), _FRONT)
     after = onnx_compose.add_prefix(postprocess(head, settings), _BACK)
     joined = _join(_join(before, network), after)
     _name_interface(joined.graph, settings)

@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx
 
+from sightline.contract import TensorSpec
 from sightline.preprocessing import Preprocessing
 from sightline_export.pixels import Channels, PixelFormat
 from sightline_export.script import FLOAT, INT32, Bytes, Floats, Integers, Integers32, graph_function, op
@@ -17,17 +18,24 @@ from sightline_export.script import FLOAT, INT32, Bytes, Floats, Integers, Integ
 _FARTHEST = 1e6
 
 
-def fronting(pixels: PixelFormat) -> Any:
-    """Function from uint8 NHWC, RGB, 0 to 255, to float32 NCHW as the network wants it."""
+def fronting(pixels: PixelFormat, images: TensorSpec) -> Any:
+    """Function from `images`, NHWC, RGB, 0 to 255, to float32 NCHW as the network wants it."""
     order = [2, 1, 0] if pixels.order == "bgr" else [0, 1, 2]
     divisor = pixels.divisor
     mean, deviation = _per_channel(pixels.mean), _per_channel(pixels.std)
 
     @graph_function
-    def scale(images: Bytes) -> Floats:
+    def scale_bytes(images: Bytes) -> Floats:
         # The cast comes first because TensorRT takes UINT8 inputs only so.
         as_floats = op.Cast(images, to=FLOAT)
         return op.Transpose(as_floats, perm=[0, 3, 1, 2]) / op.Constant(value_float=divisor)
+
+    # Without a cast from FP32 to FP32, for which OpenVINO would rename the input.
+    @graph_function
+    def scale_floats(images: Floats) -> Floats:
+        return op.Transpose(images, perm=[0, 3, 1, 2]) / op.Constant(value_float=divisor)
+
+    scale = scale_bytes if images.datatype == "UINT8" else scale_floats
 
     @graph_function
     def reorder_and_scale(images: Bytes) -> Floats:

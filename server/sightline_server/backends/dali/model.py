@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from sightline import contract
@@ -20,6 +21,7 @@ from sightline_server.cpu import threads_per_instance
 from sightline_server.decoding import Preprocessed, Preprocessor
 from sightline_server.engine_report import record_engine
 from sightline_server.pipeline import PIPELINE_ERRORS, Pipeline, dali_version
+from sightline_server.samples import DTYPES
 
 
 class TritonPythonModel:
@@ -39,7 +41,8 @@ class TritonPythonModel:
         resize = "OpenCV" if self._pipeline.uses_opencv else "DALI, many times slower: OpenCV is not installed"
         version = dali_version()
         record_engine(
-            args["model_name"], EngineInfo(engine="dali", version=version, precision="uint8", threads=threads)
+            args["model_name"],
+            EngineInfo(engine="dali", version=version, precision=_element_type(config), threads=threads),
         )
         pb_utils.Logger.log_info(
             f"{args['model_instance_name']}: {file.name} with DALI {version} on the CPU, threads: {threads}, "
@@ -90,6 +93,12 @@ def _blame(errors: dict[int, ImageError], bad: list[int], start: int, stop: int)
         others = f" (and {len(bad) - 1} more of them cannot be used)" if len(bad) > 1 else ""
         reason = f"image {bad[0] - start + 1} of {stop - start}: {reason}{others}"
     return contract.format_image_error(first.kind, reason)
+
+
+def _element_type(config: dict[str, Any]) -> str:
+    """Of the pictures, such as `uint8`."""
+    name: str = np.dtype(DTYPES[config["output"][0]["data_type"]]).name
+    return name
 
 
 def _picture_hw(config: dict[str, Any]) -> tuple[int, int]:
