@@ -19,7 +19,8 @@ class Verification:
     """How the served detector and its source differed over a sample of images.
 
     Attributes:
-        outcome: `passed`; `inconclusive` with fewer than `parity.MINIMUM_REFERENCE` reference detections; or `skipped`.
+        outcome: `passed`; `inconclusive` with fewer than `parity.MINIMUM_REFERENCE` reference detections, or where the
+            engine ran in another precision than the detector asks for; or `skipped`.
             A comparison that failed has no record, as nothing is installed then.
         images: number of images compared.
         reference: number of the source's detections in them.
@@ -84,6 +85,8 @@ class Verification:
             return f"verified: {self.counts}"
         if self.outcome == "skipped":
             return f"UNVERIFIED: {NEVER_COMPARED}"
+        if not self.lacking:
+            return f"UNVERIFIED: in another precision only; {self.counts}"
         return f"UNVERIFIED: only {self.reference} reference detections, {self.lacking} too few; {self.counts}"
 
     def to_json(self) -> str:

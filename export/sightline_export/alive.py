@@ -18,18 +18,22 @@ _ADVICE = (
 )
 
 
-def check_alive(outputs: Sequence[npt.NDArray[np.float32]], head: Head) -> None:
+def check_alive(outputs: Sequence[npt.NDArray[np.float32]], head: Head, *, may_be_empty: bool = False) -> None:
     """Refuse raw outputs that do not depend on the picture.
 
     Args:
         outputs: of different pictures, at least two, each without the batch axis; float32.
         head: their layout.
+        may_be_empty: whether the network leaves weak detections out itself, so that zeros only say that there is
+            nothing in these pictures.
 
     Raises:
         VerificationError: all of them are the same, or all scores are, or each picture has the same boxes.
     """
     count = len(outputs)
     first = outputs[0]
+    if may_be_empty and not any(output.any() for output in outputs):
+        return
     if all(np.array_equal(first, output) for output in outputs[1:]):
         what = "nothing but zeros" if not first.any() else "exactly the same numbers"
         raise VerificationError(f"the network gives {what} for {count} different pictures. {_ADVICE}")

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import onnx
 
-from sightline.contract import DEFAULT_MAX_PIXELS, NETWORK_SUFFIX, PREPROCESSING_PREFIXES, check_model_name
+from sightline.contract import (
+    DEFAULT_MAX_PIXELS,
+    NETWORK_SUFFIX,
+    PREPROCESSING_PREFIXES,
+    SCORE_FLOOR,
+    check_model_name,
+)
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ExportError
 from sightline.parity import export_bar
@@ -144,7 +150,7 @@ def _make(raw: RawNetwork, options: ExportOptions, files: SampleFiles, progress:
     pictures = [*drawn, *first_pictures(files, _PROBED_SAMPLES)]
     raw_outputs = probe(raw, pictures)
     difference = compare_raw(raw, pictures[-(_PROBED_SAMPLES + 1) :], raw_outputs[-(_PROBED_SAMPLES + 1) :])
-    check_alive(raw_outputs, raw.head)
+    check_alive(raw_outputs, raw.head, may_be_empty=raw.score_floor > SCORE_FLOOR)
     info = _describe(raw, options)
     progress(f"composing the graph ({raw.head.name} head, {len(info.class_names)} classes, {info.preprocessing})")
     candidate_count = raw_outputs[0].shape[raw.head.candidate_axis]

@@ -14,7 +14,7 @@ from sightline.contract import DEFAULT_SCORE_THRESHOLD, EngineInfo
 from sightline.detections import Detections
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ImageError, InvalidOptionError, VerificationError
-from sightline.parity import Bar, Demand, ParityReport, Verdict, compare, export_bar
+from sightline.parity import Bar, Demand, ParityReport, Tally, Verdict, compare, export_bar
 from sightline.verification import Verification
 
 from .raw import SourceDetector
@@ -110,7 +110,12 @@ def pass_gate(candidate: Candidate, reference: SourceDetector, gate: Gate, *, pr
     report = compare({name: expected[name] for name in found}, found, partner_margin=demand.score_difference)
     verification = _conclude(report, bar, demand)
     engine = gate.chain.engine
-    return replace(verification, precision=engine.precision if engine is not None else "")
+    if engine is None:
+        return verification
+    if engine.precision != candidate.info.precision and verification.verified:
+        # Nobody has seen what it does in the arithmetic that it asks for.
+        verification = replace(verification, outcome="inconclusive")
+    return replace(verification, precision=engine.precision)
 
 
 def _run_source(
@@ -196,7 +201,7 @@ def _conclude(report: ParityReport, bar: Bar, demand: Demand) -> Verification:
         worst_score_difference=report.worst_score_difference,
         min_match=demand.share,
     )
-    if verdict.outcome == "inconclusive" and _is_hopeless(verification, bar):
+    if verdict.outcome == "inconclusive" and _is_hopeless(tally, bar):
         # The same judgement without the least number, for the reasons in words.
         verdict = report.judge(Bar(demands=bar.demands, max_extra_share=bar.max_extra_share, minimum_reference=1))
         verdict = verdict if verdict.outcome == "failed" else Verdict("failed", (f"{tally.extra} extra detections",))
@@ -208,7 +213,7 @@ def _conclude(report: ParityReport, bar: Bar, demand: Demand) -> Verification:
     return verification
 
 
-def _is_hopeless(verification: Verification, bar: Bar) -> bool:
+def _is_hopeless(tally: Tally, bar: Bar) -> bool:
     """Whether so few detections show more differences already than the bar allows among the least number."""
-    allowed = round((1 - verification.min_match) * bar.minimum_reference)
-    return max(verification.missing, verification.extra) > allowed
+    allowed = bar.allowed_extra(bar.minimum_reference)
+    return allowed is not None and max(tally.missing, tally.extra) > allowed

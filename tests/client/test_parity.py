@@ -189,6 +189,21 @@ def test_what_is_set_aside_counts_in_no_share() -> None:
     assert report.share_within(iou=1.0, score_difference=0.0) == 1.0
 
 
+def test_what_is_set_aside_proves_nothing() -> None:
+    """150 detections next to the threshold, of which the candidate finds none."""
+    reference = scene(images=10, objects=15)
+    for objects in reference.values():
+        objects[:] = [(box, 0.253, class_id) for box, _, class_id in objects]
+    report = compared(reference, {image: [] for image in reference})
+    assert (report.reference, report.count("set aside")) == (0, 150)
+    assert report.judge(FP32_PARITY).outcome == "inconclusive"
+
+
+def test_a_tenth_of_a_hundred_may_be_extra() -> None:
+    bar = export_bar("int8")
+    assert [bar.allowed_extra(reference) for reference in (0, 99, 100, 1000)] == [0, 9, 10, 100]
+
+
 def test_below_the_threshold_nothing_counts() -> None:
     reference, candidate = scene(), scene()
     reference["0.jpg"].append(([800, 800, 900, 900], 0.2, 1))

@@ -228,6 +228,23 @@ def test_the_record_is_installed(tiny_onnx: Path, tmp_path: Path, chain: Embedde
         assert config.model_warmup or model == "tiny"
 
 
+def test_what_ran_in_another_precision_is_not_verified(
+    tiny_onnx: Path, tmp_path: Path, chain: EmbeddedChain, shared_data: Path
+) -> None:
+    sample = tmp_path / "sample"
+    sample.mkdir()
+    for photo in sorted((shared_data / "coco" / "images").iterdir())[:12]:
+        shutil.copy(photo, sample)
+    options = ExportOptions(precision="bf16")
+    report = export(tiny_onnx, repository=tmp_path / "repository", options=options, chain=chain, sample=sample)
+    checked = report.verification
+    assert not checked.lacking
+    assert checked.verified is (checked.precision == "bf16")
+    if not checked.verified:
+        assert (checked.outcome, checked.precision) == ("inconclusive", "fp32")
+        assert str(checked).startswith("UNVERIFIED: in another precision only; ")
+
+
 def test_the_gate_can_be_left_out(tiny_onnx: Path, tmp_path: Path) -> None:
     report = export(tiny_onnx, repository=tmp_path, chain=None)
     assert report.verification == Verification(outcome="skipped")
@@ -290,6 +307,16 @@ def test_a_blind_network_is_refused(model: onnx.ModelProto, reason: str, save: S
     with pytest.raises(VerificationError, match=f"{reason}.*Quantising a model badly.*--sample"):
         export(save(model), repository=tmp_path / "repository", chain=None)
     assert not (tmp_path / "repository").exists()
+
+
+def test_finding_nothing_is_legal_where_the_network_leaves_weak_detections_out() -> None:
+    empty = np.zeros((100, 6), np.float32)
+    check_alive([empty, empty], END_TO_END, may_be_empty=True)
+    with pytest.raises(VerificationError, match="nothing but zeros"):
+        check_alive([empty, empty], END_TO_END)
+    constant = np.full((100, 6), 0.5, np.float32)
+    with pytest.raises(VerificationError, match="exactly the same numbers"):
+        check_alive([constant, constant], END_TO_END, may_be_empty=True)
 
 
 def test_boxes_that_do_not_depend_on_the_picture() -> None:

@@ -35,14 +35,7 @@ def print_summary(report: ExportReport, repository: Path, *, named: bool, engine
     for title, text in facts.items():
         click.echo(f"  {title:<10} {text}")
     if not report.verification.verified:
-        click.secho(_warning(report), fg="yellow", err=True)
-    if engine is not None and engine.precision != report.info.precision:
-        click.secho(
-            f"warning: it was compared in {engine.precision}, not in {report.info.precision} ({engine.reason}): how it "
-            "does in that precision was not seen",
-            fg="yellow",
-            err=True,
-        )
+        click.secho(f"warning: {report.name} is UNVERIFIED: {_reason(report, engine)}", fg="yellow", err=True)
 
 
 def as_json(report: ExportReport, *, seconds: float, engine: EngineInfo | None = None) -> dict[str, Any]:
@@ -85,15 +78,19 @@ def _first_names(info: DetectorInfo) -> str:
     return ", ".join(info.class_names[:_FIRST_NAMES]) + (", …" if len(info.class_names) > _FIRST_NAMES else "")
 
 
-def _warning(report: ExportReport) -> str:
+def _reason(report: ExportReport, engine: EngineInfo | None) -> str:
+    """Why it counts as unverified, and what to do about it."""
     checked = report.verification
     if checked.outcome == "skipped":
+        return "nobody compared it with its source. On a machine that can serve it, export it again without --no-gate"
+    if not checked.lacking:
+        why = f" ({engine.reason})" if engine is not None and engine.reason else ""
+        asked = report.info.precision
         return (
-            f"warning: {report.name} is UNVERIFIED: nobody compared it with its source. On a machine that can serve "
-            "it, export it again without --no-gate"
+            f"it was compared in {checked.precision}, not in {asked}{why}. Export it again on a machine that "
+            f"computes in {asked}"
         )
     return (
-        f"warning: {report.name} is UNVERIFIED: {checked.reference} objects in {checked.images} pictures prove "
-        "nothing. Export it again with --sample FOLDER, pictures of what it was trained for, with at least "
-        f"{checked.lacking} objects more in them"
+        f"{checked.reference} objects in {checked.images} pictures prove nothing. Export it again with --sample "
+        f"FOLDER, pictures of what it was trained for, with at least {checked.lacking} objects more in them"
     )

@@ -55,6 +55,11 @@ class Bar:
         if self.minimum_reference < 1:
             raise InvalidOptionError(f"minimum_reference is {self.minimum_reference}; it must be at least 1")
 
+    def allowed_extra(self, reference: int) -> int | None:
+        """Most extra detections beside so many of the reference; None where any number is allowed."""
+        # A share such as 1 - 0.9 is a little less than a tenth.
+        return None if self.max_extra_share is None else int(round(self.max_extra_share * reference, 6))
+
 
 PRECISION_DEMANDS: Mapping[str, Demand] = {
     "fp32": Demand(iou=0.95, score_difference=0.01, share=0.99),

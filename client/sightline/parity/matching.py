@@ -64,13 +64,11 @@ def compare(  # noqa: PLR0913 - each number is one of its own, and is named
     check_fraction("partner margin", partner_margin)
     _check_same_images(reference, candidate)
     findings: list[Finding] = []
-    total = 0
     limits = _Limits(score_threshold, threshold_allowance, partner_margin)
     for image, expected in reference.items():
-        total += int((expected.scores >= score_threshold).sum())
         kept, found = (each.only(each.scores >= limits.lowest) for each in (expected, candidate[image]))
         findings.extend(_findings(image, kept, found, limits=limits, pairing_iou=pairing_iou))
-    return ParityReport(len(reference), total, tuple(findings))
+    return ParityReport(len(reference), tuple(findings))
 
 
 def _check_same_images(reference: Mapping[str, Detections], candidate: Mapping[str, Detections]) -> None:

@@ -66,13 +66,16 @@ class ParityReport:
 
     Attributes:
         images: number of images compared.
-        reference: number of the reference's detections, set-aside ones included.
         findings: what became of every detection, image by image.
     """
 
     images: int
-    reference: int
     findings: tuple[Finding, ...] = field(repr=False)
+
+    @property
+    def reference(self) -> int:
+        """Number of the reference's detections that are judged: those set aside prove nothing."""
+        return self.count("matched") + self.count("missing")
 
     def count(self, kind: Kind) -> int:
         """Number of findings of a kind."""
@@ -111,9 +114,8 @@ class ParityReport:
             share = self.share_within(iou=demand.iou, score_difference=demand.score_difference)
             if share < demand.share:
                 reasons.append(f"{share:.2%} of the reference detections have such a partner; demanded: {demand}")
-        extra = self.count("extra")
-        if bar.max_extra_share is not None and extra > bar.max_extra_share * self.reference:
-            allowed = int(bar.max_extra_share * self.reference)
+        extra, allowed = self.count("extra"), bar.allowed_extra(self.reference)
+        if allowed is not None and extra > allowed:
             reasons.append(f"{extra} extra detections; allowed: {allowed}")
         if not reasons:
             return Verdict("passed")

@@ -118,7 +118,7 @@ def _raw_network(model: Any, family: str, source: Path, options: ExportOptions, 
 
     variant = VARIANTS[family]
     preprocessing = variant.architecture.at(options.image_size)
-    names, first_label = _class_names(variant.architecture, label_count, options, source)
+    names, first_label = _class_names(variant, label_count, options, source)
     traced = _trace(_network(model, variant.architecture, first_label=first_label))
     _set_size(model, preprocessing)
     return RawNetwork(
@@ -141,19 +141,20 @@ def _raw_network(model: Any, family: str, source: Path, options: ExportOptions, 
 
 
 def _class_names(
-    architecture: Architecture, label_count: int, options: ExportOptions, source: Path
+    variant: Variant, label_count: int, options: ExportOptions, source: Path
 ) -> tuple[tuple[str, ...], int]:
     """The names, and the label of the first: 0 where a RetinaNet, which needs no background, was trained so."""
     names = options.classes
     if names is None:
-        if label_count != _COCO_LABELS:
+        # Detecto never trains on COCO's labels: as many classes are somebody's own.
+        if label_count != _COCO_LABELS or variant.is_normalised_twice:
             raise InvalidOptionError(
                 f"{source} holds no class names; give all {label_count - 1} with --classes, in the order of training, "
                 "such as --classes alien,bat,witch"
             )
         names = _coco_names()
     background = label_count - len(names)
-    if background not in ((0, 1) if architecture.kind == "retina" else (1,)):
+    if background not in ((0, 1) if variant.architecture.kind == "retina" else (1,)):
         raise InvalidOptionError(
             f"{len(names)} class names were given; {source} has {label_count - 1} classes beside the background"
         )
