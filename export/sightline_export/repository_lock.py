@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_POLL_SECONDS = 0.05
 _logger = logging.getLogger(__name__)
 
 
@@ -38,11 +40,21 @@ def locked(repository: Path) -> Iterator[None]:
 
 
 def _lock(folder: int, repository: Path) -> None:
-    import fcntl
-
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        while not _try_lock(folder):
+            time.sleep(_POLL_SECONDS)
     except OSError as error:
         _logger.warning(
             "%s cannot be locked, so nothing else may write into it during an export: %s", repository, error
         )
+
+
+def _try_lock(folder: int) -> bool:
+    """Without waiting: a signal that came just before would not end the wait."""
+    import fcntl
+
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
