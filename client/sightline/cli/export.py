@@ -13,6 +13,7 @@ import click
 from sightline import contract
 from sightline.cli._export_report import as_json, print_summary
 from sightline.cli._files import check_place, write_json
+from sightline.cli._signals import sigterm_as_interrupt
 from sightline.errors import MissingDependencyError
 from sightline.parity import PRECISION_DEMANDS
 from sightline_export.families import FAMILIES
@@ -130,6 +131,7 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
     if choices["json_file"] is not None:
         check_place(choices["json_file"])
     with ExitStack() as stack:
+        stack.enter_context(sigterm_as_interrupt())
         chain = None if choices["no_gate"] else stack.enter_context(_embedded_chain())
         export = _import_export()
         started = time.monotonic()

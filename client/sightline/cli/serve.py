@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from sightline.cli._signals import sigterm_as_interrupt
 from sightline.contract import DEFAULT_GRPC_PORT, DEFAULT_HTTP_PORT, DEFAULT_METRICS_PORT
 from sightline.errors import ContractMismatchError, LaunchError
 
@@ -79,17 +78,11 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
 @contextmanager
 def _stopping_quietly() -> Iterator[None]:
     """Ctrl-C and SIGTERM end what is inside, which is what the user wants: no error."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield
+        with sigterm_as_interrupt():
+            yield
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> Any:
-    raise KeyboardInterrupt
 
 
 @contextmanager
