@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,7 +31,7 @@ def network(nodes: list[onnx.NodeProto], weights: dict[str, tuple[int, ...]]) ->
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def convolution(kind: str = "Conv", **attributes: int | list[int]) -> onnx.NodeProto:
+def convolution(kind: str = "Conv", **attributes: Any) -> onnx.NodeProto:
     return helper.make_node(kind, ["picture", "weights", "bias"], ["output"], **attributes)
 
 

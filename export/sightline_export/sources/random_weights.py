@@ -32,6 +32,8 @@ _FARTHEST_LOGIT = 6.0
 _GAIN = 0.5
 """Of every batch norm. Smaller values let the activations bend less, and a network of bent ones, random and deep, makes
 chaos of the last digits."""
+_GAIN_WHEN_LARGE, _LARGE_PARAMETERS = 0.25, 20_000_000
+"""The same for networks of more parameters than that, which are the deep ones of a family."""
 _LEAST_VARIANCE = 0.1
 """Of a channel, as a part of its layer's mean: one that hardly varies in these pictures would be blown up in others."""
 _LARGEST_SHIFT, _SHIFT_STEPS = 12.0, 12
@@ -68,10 +70,11 @@ def settle_norms(model: Any, pictures: Any) -> None:
 
     norms = [layer for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     usual = [norm.momentum for norm in norms]
+    large = sum(weight.numel() for weight in model.parameters()) > _LARGE_PARAMETERS
     with torch.no_grad():
         for norm in norms:
             norm.momentum = 1.0
-            norm.weight.fill_(_GAIN)
+            norm.weight.fill_(_GAIN_WHEN_LARGE if large else _GAIN)
         model.train()
         model(pictures)
         for norm, momentum in zip(norms, usual, strict=True):

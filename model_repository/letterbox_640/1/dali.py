@@ -76,7 +76,7 @@ def stretched(size_hw: Any) -> Any:
 @autoserialize
 @pipeline_def(device_id=0 if ON_GPU else None, **OPTIONS)
 def preprocess() -> tuple[Any, Any]:
-    """What Triton's DALI backend runs: `images` UINT8 [H, W, 3] RGB, `original_shape` INT64 [3] after EXIF rotation."""
+    """What Triton's DALI backend runs: `images` [H, W, 3] RGB, `original_shape` INT64 [3] after EXIF rotation."""
     encoded = encoded_input()
     original_shape = DECODING.peek_image_shape(encoded, dtype=types.INT64)
     images = DECODING.decoders.image(
@@ -90,6 +90,8 @@ def preprocess() -> tuple[Any, Any]:
     images = fn.resize(
         images,
         size=target_size(original_shape),
+        # torchvision, for which a resize is made, does not round to whole grey levels.
+        dtype=types.FLOAT if KIND == "resize" else types.UINT8,
         interp_type=types.INTERP_LINEAR,
         antialias=False,
         subpixel_scale=False,
@@ -124,6 +126,8 @@ def resize_with_opencv(image: Any, size_hw: Any) -> Any:
     import numpy as np
 
     height, width = (int(side) for side in size_hw)
+    if KIND == "resize":
+        image = image.astype(np.float32)
     if image.shape[:2] != (height, width):
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     if KIND != "letterbox":
