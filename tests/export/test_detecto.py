@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.export.detecto_model import CLASSES, TrainedDetecto, strips, train_detecto
 
 from sightline.cli._chain import EmbeddedChain
 from sightline.errors import CheckpointError, InvalidOptionError
+from sightline_bench.detecto_example import CLASSES, TrainedDetecto, strips, train_detecto
 from sightline_export.exporter import export
 from sightline_export.options import ExportOptions
 from sightline_export.sources import load
@@ -21,16 +21,15 @@ DETECTO = ExportOptions(family="detecto", classes=CLASSES)
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedDetecto:
     """Detecto's model, which finds what it has learnt."""
-    with pytest.MonkeyPatch.context() as patch:
-        return train_detecto(tmp_path_factory.mktemp("detecto"), patch)
+    return train_detecto(tmp_path_factory.mktemp("detecto"))
 
 
 def test_the_reference_is_what_detecto_predicts(trained: TrainedDetecto) -> None:
     raw = load(trained.file, DETECTO)
     assert (raw.preprocessing.model_name, raw.class_names, raw.score_floor) == ("resize_800_1333", CLASSES, 0.05)
-    (strip,) = strips(1)
-    labels, boxes, scores = trained.model.predict(strip)
-    found = raw.reference.detect(strip, score_threshold=0.0)
+    picture = strips(1)[0].picture
+    labels, boxes, scores = trained.model.predict(picture)
+    found = raw.reference.detect(picture, score_threshold=0.0)
     assert (scores >= 0.25).sum() >= 3
     np.testing.assert_allclose(found.boxes_xyxy, boxes.numpy(), atol=0.05)
     np.testing.assert_allclose(found.scores, scores.numpy(), atol=1e-4)
@@ -42,7 +41,7 @@ def test_it_is_served_as_it_was_trained(trained: TrainedDetecto, chain: Embedded
     sample = tmp_path / "sample"
     sample.mkdir()
     for index, strip in enumerate(strips(5)):
-        cv2.imwrite(str(sample / f"{index}.png"), strip[..., ::-1])
+        cv2.imwrite(str(sample / f"{index}.png"), strip.picture[..., ::-1])
     report = export(
         trained.file, repository=tmp_path / "repository", name="detecto", options=DETECTO, chain=chain, sample=sample
     )

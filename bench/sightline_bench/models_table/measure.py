@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,9 @@ from sightline_export.exporter import export
 from sightline_export.options import ExportOptions
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
+from .material import Material, gather
 from .rows import Row
 
-_DRAWN_PICTURES = 4
-"""Of the bundled pictures: with at least 50 detections in each they are enough for a verdict."""
 _SECONDS_PER_COMMAND = 1800.0
 _LAST_LINES = 8
 
@@ -47,48 +44,38 @@ def measure(row: Row, *, data: Path) -> dict[str, Any]:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sightline-row-") as name:
         folder = Path(name)
-        measured: dict[str, Any] = {"row": asdict(row), "export": _export(row, data, folder)}
-        if row.sample == "coco":
-            measured["evaluation"] = _evaluate(row, data, folder)
+        material = gather(row, data, folder)
+        measured: dict[str, Any] = {"row": asdict(row), "export": _export(row, material, folder)}
+        if material.annotations is not None:
+            measured["evaluation"] = _evaluate(row, material, folder)
     return {**measured, "seconds": round(time.monotonic() - started, 1)}
 
 
-def _export(row: Row, data: Path, folder: Path) -> dict[str, Any]:
+def _export(row: Row, material: Material, folder: Path) -> dict[str, Any]:
     started = time.monotonic()
     with EmbeddedChain() as chain:
         report = export(
-            Path(_source(row, data)),
+            material.source,
             repository=folder / "repository",
             chain=chain,
-            sample=data / "coco" / "images" if row.sample == "coco" else _drawn_pictures(folder),
+            sample=material.sample,
             name=row.name,
-            options=ExportOptions(image_size=row.image_size, nms=row.nms),
+            options=ExportOptions(
+                image_size=row.image_size, nms=row.nms, family=row.detector_family, classes=material.classes
+            ),
         )
     return as_json(report, seconds=time.monotonic() - started)
 
 
-def _evaluate(row: Row, data: Path, folder: Path) -> dict[str, Any]:
-    report, coco = folder / "evaluation.json", data / "coco"
+def _evaluate(row: Row, material: Material, folder: Path) -> dict[str, Any]:
+    report = folder / "evaluation.json"
     options = ServerOptions(repository=folder / "repository", grpc_port=0, http_port=0, metrics_port=0)
     with EmbeddedServer(options) as server:
-        truth = ("--annotations", coco / "instances.json", coco / "images")
-        against = ("--against", _source(row, data))
+        truth = ("--annotations", material.annotations, material.sample)
+        family = ("--family", row.detector_family) if row.detector_family else ()
+        against = ("--against", material.source, *family)
         _run("evaluate", "--model", row.name, "--url", server.grpc_url, *truth, *against, "--json", report)
     return _read(report)
-
-
-def _source(row: Row, data: Path) -> str:
-    file = data / row.source
-    return str(file) if file.exists() else row.source
-
-
-def _drawn_pictures(folder: Path) -> Path:
-    target = folder / "pictures"
-    target.mkdir()
-    pictures = sorted(Path(str(files("sightline_export.demo"))).glob("pictures/*.jpg"))
-    for picture in pictures[:_DRAWN_PICTURES]:
-        shutil.copy(picture, target)
-    return target
 
 
 def _run(*arguments: object) -> None:

@@ -45,7 +45,7 @@ which runs the rows that have no result yet; `bench/results/models.json` keeps a
 - **weights**: *official* checkpoints, and those *quantised* by others, are judged on 100 photos of COCO val2017, with
   the mAP of both sides under one protocol (see [evaluation](evaluation.md)). *Random* weights are seeded and arranged
   so that at least 50 detections survive in each of four drawn pictures: they show that graph and source agree, and have
-  no mAP.
+  no mAP. *Trained here* is a file of the real package that has learnt a few drawn scenes by heart.
 - **matched** counts reference detections with a partner of the same class, as near as the gate demands; fewer than
   {MINIMUM_REFERENCE} reference detections would allow no verdict. **Extra** are detections of the served chain without
   a partner.

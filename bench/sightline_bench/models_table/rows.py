@@ -9,8 +9,8 @@ from typing import Literal
 from sightline_export.options import NmsKind
 
 Weights = Literal["official", "official, quantised by others", "trained here", "random"]
-Sample = Literal["coco", "drawn"]
-"""The photos of COCO with their annotations, or the bundled drawn pictures."""
+Sample = Literal["coco", "drawn", "learnt"]
+"""The photos of COCO with their annotations; the bundled drawn pictures; those that a network was trained on here."""
 
 _RANDOM_SIDE = 320
 """Side in pixels that networks with random weights are exported for: it changes no operator of theirs."""
@@ -27,6 +27,7 @@ class Row:
         weights: where they come from.
         image_size: side of the input in pixels; None takes the model's own.
         nms: see `ExportOptions`.
+        detector_family: what `--family` is given; None lets the file tell.
         sample: what it is judged on; with annotated photos its mAP is measured too.
     """
 
@@ -36,6 +37,7 @@ class Row:
     weights: Weights
     image_size: int | None = None
     nms: NmsKind = "operator"
+    detector_family: str | None = None
     sample: Sample = "drawn"
 
 
@@ -111,6 +113,14 @@ def _sizes(family: str, pattern: str, sizes: Sequence[str]) -> Iterator[Row]:
 
 
 def _torchvision() -> Iterator[Row]:
+    yield Row(
+        name="detecto",
+        family="Detecto",
+        source="Model.save",
+        weights="trained here",
+        detector_family="detecto",
+        sample="learnt",
+    )
     for network in (
         "fasterrcnn_resnet50_fpn",
         "fasterrcnn_mobilenet_v3_large_fpn",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights, fasterrcnn_resnet50_fpn
@@ -42,29 +43,74 @@ def scenes() -> list[Scene]:
     return [scene for scene in drawn if len(scene.boxes_xyxy)][:_SCENES]
 
 
-def strips(count: int) -> list[Picture]:
-    """Pictures (160, 1280) of four scenes each, which a resize to 800 and 1333 pixels makes a little larger.
+@dataclass(frozen=True)
+class Strip:
+    """A picture (160, 1280, 3) of four scenes in a row, and what is in it.
+
+    Attributes:
+        picture: uint8, RGB.
+        boxes_xyxy: (N, 4), pixels.
+        class_ids: (N,), indices into `CLASSES`.
+    """
+
+    picture: Picture
+    boxes_xyxy: npt.NDArray[np.float32]
+    class_ids: npt.NDArray[np.int64]
+
+
+def strips(count: int) -> list[Strip]:
+    """Pictures that a resize to 800 and 1333 pixels makes a little larger.
 
     A backbone that was never trained makes much of every grey level, so they show whether pictures are resized as
     torchvision does it: rounded to whole grey levels, a quarter of the detections come out otherwise.
     """
     known = scenes()
     picks = (np.random.default_rng(seed).choice(len(known), 4, replace=False) for seed in range(count))
-    return [np.concatenate([known[index].picture for index in pick], axis=1) for pick in picks]
+    return [_in_a_row([known[index] for index in pick]) for pick in picks]
 
 
-def train_detecto(folder: Path, monkeypatch: pytest.MonkeyPatch) -> TrainedDetecto:
-    """Generate the weights that detecto begins with, train its last layers, and save it with `Model.save`."""
-    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
+def _in_a_row(row: list[Scene]) -> Strip:
+    moved = [
+        scene.boxes_xyxy + np.array([1, 0, 1, 0], np.float32) * _SIZE_HW[1] * place for place, scene in enumerate(row)
+    ]
+    names = [CLASS_NAMES[index] for scene in row for index in scene.class_ids]
+    return Strip(
+        np.concatenate([scene.picture for scene in row], axis=1),
+        np.concatenate(moved).astype(np.float32),
+        np.array([CLASSES.index(name) for name in names], np.int64),
+    )
+
+
+def train_detecto(folder: Path) -> TrainedDetecto:
+    """Generate the weights that detecto begins with, train its last layers, and save it with `Model.save`.
+
+    Args:
+        folder: existing; gets the weights and `trained.pth`.
+    """
     _write_weights(folder / "torch" / "hub" / "checkpoints")
     from detecto.core import Model
 
-    model = Model(list(CLASSES), device=torch.device("cpu"))
+    with _torch_home(folder / "torch"):
+        model = Model(list(CLASSES), device=torch.device("cpu"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         _train(model.get_internal_model(), scenes())
     model.save(str(folder / "trained.pth"))
     return TrainedDetecto(model, folder / "trained.pth")
+
+
+@contextmanager
+def _torch_home(folder: Path) -> Iterator[None]:
+    """torchvision looks for weights there instead of downloading them."""
+    before = os.environ.get("TORCH_HOME")
+    os.environ["TORCH_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TORCH_HOME"]
+        else:
+            os.environ["TORCH_HOME"] = before
 
 
 def _write_weights(folder: Path) -> None:
