@@ -18,10 +18,8 @@ _VARIABLES = {
     "YOLO_AUTOINSTALL": "false",
     "YOLO_VERBOSE": "false",
     "YOLO_OFFLINE": "true",
-    "ULTRALYTICS_SAFE_LOAD": "true",
 }
-"""Read by Ultralytics when it is imported. Offline stops its look for updates and its telemetry; safe loading keeps it
-from running what a `.yaml` says as Python."""
+"""Read by Ultralytics when it is imported. Offline stops its look for updates and its telemetry."""
 
 
 def import_ultralytics() -> Any:

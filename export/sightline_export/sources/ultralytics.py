@@ -16,7 +16,7 @@ from sightline_export.raw import RawNetwork
 from .chosen import chosen_class_names, chosen_image_size
 from .quiet import import_ultralytics
 from .random_weights import enliven
-from .ultralytics_guard import check_restricts, check_unaltered
+from .ultralytics_guard import check_restricts, check_unaltered, restricted
 from .ultralytics_reference import UltralyticsReference
 from .ultralytics_trace import trace
 from .versions import explained, explaining, first_line
@@ -88,7 +88,7 @@ def build_architecture(source: Path, options: ExportOptions) -> RawNetwork:
         queries = architecture["head"][-1][2] == _QUERIES
         if not queries and (task := tasks.guess_model_task(architecture)) != "detect":
             raise CheckpointError(f"{source} describes a {task} model; only detectors can be exported")
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), restricted(tasks):
             torch.manual_seed(options.seed)
             model = (tasks.RTDETRDetectionModel if queries else tasks.DetectionModel)(architecture, verbose=False)
             if type(model.model[-1]).__name__ in _DETECTORS:

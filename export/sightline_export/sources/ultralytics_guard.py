@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,43 @@ def check_restricts(tasks: Any) -> None:
     Raises:
         UnsupportedVersionError: it cannot, as a rule because torch is too old.
     """
-    if getattr(getattr(tasks, "_SafeLoad", None), "SUPPORTED", False):
-        return
+    safe_load = getattr(tasks, "_SafeLoad", None)
+    if not getattr(safe_load, "SUPPORTED", False) or not hasattr(safe_load, "_local"):
+        raise _unrestricted()
+
+
+def _unrestricted() -> UnsupportedVersionError:
     import torch
 
-    raise UnsupportedVersionError(
+    return UnsupportedVersionError(
         f"{PACKAGE} {installed_version()} with torch {torch.__version__} cannot keep a file from running code while it "
         f'is read, so nothing was read; pip install "torch>={_OLDEST_TORCH}" "{TESTED}" and try again'
     )
+
+
+@contextmanager
+def restricted(tasks: Any) -> Iterator[None]:
+    """Networks that are built inside, in this thread, are built without running what their description says as Python.
+
+    Ultralytics decides that by an environment variable when it is imported, which may have been long ago, and else by
+    this mark of a restricted load.
+
+    Args:
+        tasks: the module `ultralytics.nn.tasks`.
+
+    Raises:
+        UnsupportedVersionError: it cannot do that.
+    """
+    check_restricts(tasks)
+    mark = tasks._SafeLoad._local
+    before = getattr(mark, "active", False)
+    mark.active = True
+    try:
+        if not tasks._SafeLoad.restricted():
+            raise _unrestricted()
+        yield
+    finally:
+        mark.active = before
 
 
 def check_unaltered(model: Any, path: Path) -> None:
