@@ -150,7 +150,7 @@ MISMATCHES: dict[str, tuple[Change, str]] = {
     "other": (lambda config: setattr(config.input[0], "name", "x"), r"takes score_threshold, x, a detector takes"),
     "older": (
         lambda config: setattr(config.parameters[CONTRACT_VERSION_PARAMETER], "string_value", "0"),
-        r"contract version is 0, this is version 1: export the model again",
+        r"contract version is 0, this is version 2: export the model again",
     ),
     "double": (
         lambda config: setattr(config.output[1], "data_type", model_config_pb2.TYPE_FP64),
