@@ -87,10 +87,16 @@ def test_a_training_checkpoint_says_where_the_weights_are(saved: Save) -> None:
         load(path, ExportOptions(classes=CLASSES))
 
 
-@pytest.mark.parametrize("content", [nn.Conv2d(3, 3, 1), {"model": {}, "args": Namespace(lr=0.1)}])
+@pytest.mark.parametrize("content", [Namespace(lr=0.1), {"model": {}, "args": Namespace(lr=0.1)}])
 def test_code_is_not_run(saved: Save, content: object) -> None:
     with pytest.raises(CheckpointError, match=r"more than tensors, .* save model\.state_dict\(\)"):
         load(saved(content), ExportOptions(family="detecto", classes=CLASSES))
+
+
+def test_a_whole_model(saved: Save) -> None:
+    """Reading a checkpoint of Ultralytics lets torch's layers be read in this process from then on; nothing is run."""
+    with pytest.raises(CheckpointError, match=r"more than tensors|holds Conv2d; allowed is a state_dict"):
+        load(saved(nn.Conv2d(3, 3, 1)), ExportOptions(family="detecto", classes=CLASSES))
 
 
 @pytest.mark.parametrize(
