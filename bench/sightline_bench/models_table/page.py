@@ -60,14 +60,10 @@ which runs the rows that have no result yet; `bench/results/models.json` keeps a
 def render(rows: Sequence[Row], results: Results) -> str:
     """The page's text; rows that were not run are missing."""
     lines = [_INTRODUCTION]
-    family = None
-    for row in rows:
-        if row.name not in results:
-            continue
-        if row.family != family:
-            family = row.family
-            lines += ["", f"## {family}", "", _line(_COLUMNS), _line(_rulers())]
-        lines.append(_line(_cells(row, results[row.name])))
+    measured = [row for row in rows if row.name in results]
+    for family in dict.fromkeys(row.family for row in measured):
+        lines += ["", f"## {family}", "", _line(_COLUMNS), _line(_rulers())]
+        lines += [_line(_cells(row, results[row.name])) for row in measured if row.family == family]
     lines += ["", *_environment(rows, results)]
     return "\n".join(lines) + "\n"
 
@@ -104,7 +100,8 @@ def _average_precision(evaluation: dict[str, Any] | None) -> Iterator[str]:
         yield from ("", "")
         return
     yield f"{100 * evaluation['served']['ap_50_95']:.2f}"
-    yield f"{evaluation['difference_points']['ap_50_95']:+.2f}"
+    # Without a negative zero.
+    yield f"{round(evaluation['difference_points']['ap_50_95'], 2) + 0.0:+.2f}"
 
 
 def _rulers() -> list[str]:

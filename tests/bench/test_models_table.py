@@ -1,0 +1,48 @@
+"""The table of models: its rows, and that the page is what the kept results say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sightline_bench.models_table.page import render
+from sightline_bench.models_table.results import Results
+from sightline_bench.models_table.rows import rows
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+RESULTS = CHECKOUT / "bench" / "results" / "models.json"
+
+
+def test_the_page_is_what_was_measured() -> None:
+    page = render(rows(), Results(RESULTS))
+    assert (CHECKOUT / "docs" / "models.md").read_text(encoding="utf-8") == page
+
+
+def test_each_model_is_one_row() -> None:
+    names = [row.name for row in rows()]
+    assert len(set(names)) == len(names) > 70
+
+
+def test_every_kept_row_passed_the_gate() -> None:
+    results = Results(RESULTS)
+    measured = [results[row.name] for row in rows() if row.name in results]
+    assert measured
+    for each in measured:
+        verification = each["export"]["verification"]
+        assert verification["outcome"] == "passed"
+        assert verification["reference"] >= 100
+
+
+def test_the_original_yolov5n_comes_from_the_real_checkpoint() -> None:
+    measured = Results(RESULTS)["yolov5n"]
+    assert measured["row"]["weights"] == "official"
+    assert abs(measured["evaluation"]["difference_points"]["ap_50_95"]) <= 0.1
+
+
+def test_results_grow_row_by_row(tmp_path: Path) -> None:
+    first = Results(tmp_path / "models.json")
+    assert "one" not in first
+    first.add("one", {"seconds": 1.0})
+    again = Results(tmp_path / "models.json")
+    assert "one" in again
+    assert again["one"] == {"seconds": 1.0}
+    assert [path.name for path in tmp_path.iterdir()] == ["models.json"]
