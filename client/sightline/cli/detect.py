@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sightline._options import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_SECONDS, DEFAULT_URL
 from sightline.annotate import DEFAULT_JPEG_QUALITY
 from sightline.cli._detector import only_model, with_served
 from sightline.cli._outcome import Failures, has_failed, show_left_out, show_summary
+from sightline.cli._server_options import batch_size_option, timeout_option, url_option
 from sightline.contract import DEFAULT_MAX_PIXELS, DEFAULT_SCORE_THRESHOLD
 from sightline.errors import InvalidOptionError, ModelNotFoundError
 
@@ -66,7 +66,7 @@ def _parse_formats(context: click.Context, parameter: click.Parameter, value: st
     show_default=True,
     help="Folder that the results go to.",
 )
-@click.option("--url", default=DEFAULT_URL, show_default=True, metavar="HOST:PORT", help="Triton's gRPC service.")
+@url_option
 @click.option(
     "--confidence",
     type=click.FloatRange(0, 1),
@@ -75,13 +75,7 @@ def _parse_formats(context: click.Context, parameter: click.Parameter, value: st
     help="Lowest score of a detection.",
 )
 @click.option("--classes", help="Keep only these classes: names separated by commas.")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=DEFAULT_BATCH_SIZE,
-    show_default=True,
-    help="Images in one request, at the most.",
-)
+@batch_size_option
 @click.option(
     "--format",
     "formats",
@@ -110,13 +104,7 @@ def _parse_formats(context: click.Context, parameter: click.Parameter, value: st
     show_default=True,
     help="Largest picture that is sent, width x height.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=DEFAULT_TIMEOUT_SECONDS,
-    show_default=True,
-    help="Longest wait for the answer to one request, in seconds.",
-)
+@timeout_option
 @click.option("-0", "--null", is_flag=True, help="Paths on standard input end with NUL bytes instead of lines.")
 def command(images: tuple[str, ...], **choices: Any) -> None:
     """Find objects in IMAGES through a running server.

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from sightline._options import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_SECONDS, DEFAULT_URL
 from sightline.cli._detector import only_model, with_served
 from sightline.cli._files import check_place, write_json
+from sightline.cli._server_options import batch_size_option, timeout_option, url_option
 from sightline.errors import InvalidOptionError, ModelNotFoundError
 
 if TYPE_CHECKING:
@@ -62,26 +62,14 @@ Exit status: 0 when every image was done, 1 when any failed, 2 for wrong usage.
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw precision against recall: a .png or .svg."
 )
-@click.option("--url", default=DEFAULT_URL, show_default=True, metavar="HOST:PORT", help="Triton's gRPC service.")
+@url_option
 @click.option(
     "--known-categories-only",
     is_flag=True,
     help="Leave categories out that the detector does not know; without it, they count as never found.",
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=DEFAULT_BATCH_SIZE,
-    show_default=True,
-    help="Images in one request, at the most.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=DEFAULT_TIMEOUT_SECONDS,
-    show_default=True,
-    help="Longest wait for the answer to one request, in seconds.",
-)
+@batch_size_option
+@timeout_option
 def command(images: tuple[str, ...], **choices: Any) -> None:
     """Measure how good a served detector is on annotated IMAGES.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sightline._options import DEFAULT_URL
+from sightline.cli._server_options import url_option
 from sightline.verification import describe_verification
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--url", default=DEFAULT_URL, show_default=True, metavar="HOST:PORT", help="Triton's gRPC service.")
+@url_option
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(url: str, *, as_json: bool) -> None:
     """List what a running server serves.
