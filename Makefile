@@ -16,7 +16,7 @@ LIBPYTHON := server/sightline_server/libpython.py
 export UV_PYTHON_INSTALL_DIR := $(CURDIR)/.uv/python
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help demo models test lint types test-system test-all install constraints clean
+.PHONY: help demo models test lint types test-system check-deploy test-gpu install constraints clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,7 +25,7 @@ demo: $(VENV)/.demo  ## The main job on the bundled detector and pictures
 	$(BIN)/sightline demo
 
 test: lint types  ## Lint, types and every test that needs no system package
-	$(BIN)/pytest -m "not system and not gpu"
+	$(BIN)/pytest -m "not system and not gpu" --ignore tests/deploy
 
 lint: $(VENV)/.test  ## ruff: rules and formatting
 	$(BIN)/ruff check .
@@ -35,7 +35,13 @@ types: $(VENV)/.test  ## mypy --strict
 	$(BIN)/mypy
 
 test-system: $(VENV)/.test  ## The tests that need the packages of deploy/apt.txt
-	$(BIN)/pytest -m system
+	$(BIN)/pytest -m system --ignore tests/deploy
+
+check-deploy: $(VENV)/.test  ## Everything about the deployment that needs neither Docker nor a GPU (packages of deploy/apt.txt)
+	$(BIN)/pytest tests/deploy
+
+test-gpu: $(VENV)/.test  ## The tests that need an NVIDIA GPU; REQUIRE_GPU=1 makes a skip a failure
+	$(BIN)/pytest -m gpu
 
 install: $(VENV)/.install  ## Every extra, for your own models: then .venv/bin/sightline
 	@echo "Installed. Next: $(BIN)/sightline --help"
