@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,24 +13,35 @@ from sightline.errors import VerificationError
 from .heads import Head
 
 Raw = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
 
 RAW_TOLERANCE = 5e-3
 """Largest difference of two raw tensors, of boxes as a part of the largest box coordinate, of scores as it is."""
+LEAST_MATCHED = 0.995
+"""Share of finished detections, counted by their scores, that both sides must have.
+
+The last digit decides on the order of equal scores, on who is left out at the end of the list, and on which of two
+equal boxes a suppression inside the network keeps; so single weak ones may be on one side only.
+"""
 _BOX_CHANNELS = 4
 _LEAST_SCALE = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawDifference:
-    """The largest differences over some pictures.
+    """The differences over some pictures.
 
     Attributes:
-        boxes: of the box channels, as a part of the largest value in them.
-        scores: of each other channel, as a part of the largest value in it or of 1, whichever is more.
+        boxes: the largest one of the box channels, as a part of the largest value in them.
+        scores: the largest one of the other channels.
+        matched: of finished detections, the share that has a partner on the other side, counted by their scores, on
+            the side where it is less; 0 to 1. `boxes` and `scores` then are those of the partners. 1 where each
+            candidate has its place.
     """
 
     boxes: float
     scores: float
+    matched: float = 1.0
 
     @property
     def worst(self) -> float:
@@ -39,8 +49,23 @@ class RawDifference:
         return max(self.boxes, self.scores)
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Raw predictions of one picture, a row for each candidate; boxes as a part of the largest of the source's."""
+
+    boxes: Raw
+    rest: Raw
+
+    def only(self, indices: Indices) -> _Rows:
+        return _Rows(self.boxes[indices], self.rest[indices])
+
+
 def raw_difference(source: Sequence[Raw], graph: Sequence[Raw], head: Head) -> RawDifference:
     """Compare the raw predictions for the same pictures.
+
+    Candidates that have their places are compared with the one in the same place. Finished detections, as the heads
+    without NMS give them, have no places: each is paired with the nearest of the other side that is within
+    `RAW_TOLERANCE` and free.
 
     Args:
         source: of each picture, what the source gives, without the batch axis.
@@ -48,51 +73,78 @@ def raw_difference(source: Sequence[Raw], graph: Sequence[Raw], head: Head) -> R
         head: layout of both.
 
     Raises:
-        VerificationError: shapes differ, or values are no numbers.
+        VerificationError: shapes differ, values are no numbers, or there is nothing to compare.
     """
     boxes = scores = 0.0
+    found, paired = np.zeros(2), np.zeros(2)
     for wanted, came in zip(source, graph, strict=True):
-        if wanted.shape != came.shape:
-            raise VerificationError(f"the graph's raw output has shape {came.shape}, its source's has {wanted.shape}")
-        if not (np.isfinite(wanted).all() and np.isfinite(came).all()):
-            raise VerificationError("raw outputs hold NaN or infinity for an ordinary picture")
-        rows_wanted, rows_came = (np.moveaxis(each, head.candidate_axis, 0) for each in (wanted, came))
+        _check_comparable(wanted, came)
+        rows_wanted, rows_came = _rows(wanted, came, head)
         if not head.needs_nms:
-            rows_wanted, rows_came = _settled(rows_wanted, rows_came, head.decode_numpy(wanted).scores)
-        (box_wanted, rest_wanted), (box_came, rest_came) = (
-            np.split(rows, [_BOX_CHANNELS], axis=1) for rows in (rows_wanted, rows_came)
-        )
-        boxes = max(boxes, _part(box_wanted, box_came, np.abs(box_wanted).max(initial=0.0)))
-        scores = max(scores, _part(rest_wanted, rest_came, np.abs(rest_wanted).max(axis=0, initial=1.0)))
-    return RawDifference(boxes=boxes, scores=scores)
+            pairs = _pairs(rows_wanted, rows_came)
+            for side, raw in enumerate((wanted, came)):
+                weights = head.decode_numpy(raw).scores.astype(np.float64).clip(min=0.0)
+                found[side] += weights.sum()
+                paired[side] += weights[pairs[side]].sum()
+            rows_wanted, rows_came = rows_wanted.only(pairs[0]), rows_came.only(pairs[1])
+        boxes = max(boxes, float(np.abs(rows_wanted.boxes - rows_came.boxes).max(initial=0.0)))
+        scores = max(scores, float(np.abs(rows_wanted.rest - rows_came.rest).max(initial=0.0)))
+    # Nothing found is nothing missed; where the other side found something, its share is 0.
+    shares = np.divide(paired, found, out=np.ones(2), where=found > 0)
+    return RawDifference(boxes=boxes, scores=scores, matched=float(shares.min()))
 
 
 def check_raw_difference(difference: RawDifference) -> None:
-    """Refuse what is above `RAW_TOLERANCE`.
+    """Refuse what is above `RAW_TOLERANCE`, or has too few partners within it.
 
     Raises:
         VerificationError: it is.
     """
-    if difference.worst > RAW_TOLERANCE:
-        raise VerificationError(
-            f"the graph's raw output differs from its source's by {difference.boxes:.2g} of the largest box coordinate "
-            f"and {difference.scores:.2g} in scores; at most {RAW_TOLERANCE:g} is rounding. The network was not "
-            "exported soundly: try another version of the packages that made the graph"
+    if difference.matched < LEAST_MATCHED:
+        came = (
+            f"of the detections in the graph's raw output and its source's, counted by their scores, only "
+            f"{difference.matched:.1%} are in both; at least {LEAST_MATCHED:.1%} must be"
         )
+    elif difference.worst > RAW_TOLERANCE:
+        came = (
+            f"the graph's raw output differs from its source's by {difference.boxes:.2g} of the largest box coordinate "
+            f"and {difference.scores:.2g} in scores; at most {RAW_TOLERANCE:g} is rounding"
+        )
+    else:
+        return
+    raise VerificationError(
+        f"{came}. The network was not exported soundly: try another version of the packages that made the graph"
+    )
 
 
-def _part(wanted: Raw, came: Raw, scale: npt.NDArray[np.floating[Any]]) -> float:
-    """The largest difference as a part of `scale`, a number or one for each channel."""
-    return float((np.abs(wanted - came) / np.maximum(scale, _LEAST_SCALE)).max(initial=0.0))
+def _check_comparable(wanted: Raw, came: Raw) -> None:
+    if wanted.shape != came.shape:
+        raise VerificationError(f"the graph's raw output has shape {came.shape}, its source's has {wanted.shape}")
+    if not wanted.size:
+        raise VerificationError(f"raw outputs of shape {wanted.shape} hold nothing to compare")
+    if not (np.isfinite(wanted).all() and np.isfinite(came).all()):
+        raise VerificationError("raw outputs hold NaN or infinity for an ordinary picture")
 
 
-def _settled(wanted: Raw, came: Raw, scores: Raw) -> tuple[Raw, Raw]:
-    """Finished detections in an order that does not depend on the last digit of their scores.
+def _rows(wanted: Raw, came: Raw, head: Head) -> tuple[_Rows, _Rows]:
+    parts = [np.split(np.moveaxis(raw, head.candidate_axis, 0), [_BOX_CHANNELS], axis=1) for raw in (wanted, came)]
+    scale = max(float(np.abs(parts[0][0]).max(initial=0.0)), _LEAST_SCALE)
+    first, second = (_Rows(boxes / scale, rest) for boxes, rest in parts)
+    return first, second
 
-    Each row is put beside the nearest one among those of the other side; rows whose score is next to the lowest, among
-    which chance decides who is left out, are not compared.
-    """
-    sure = np.flatnonzero(scores > scores.min() + RAW_TOLERANCE)
-    scale = np.abs(wanted).max(axis=0).clip(min=1.0)
-    nearest = [int((np.abs(came - wanted[row]) / scale).max(axis=1).argmin()) for row in sure]
-    return wanted[sure], came[nearest]
+
+def _pairs(wanted: _Rows, came: _Rows) -> tuple[Indices, Indices]:
+    """Rows of both sides that are within the tolerance of each other, each in one pair at the most; nearest first."""
+    apart = np.abs(wanted.boxes[:, None] - came.boxes[None]).max(axis=2)
+    mine, other = np.nonzero(apart <= RAW_TOLERANCE)
+    distance = np.maximum(apart[mine, other], np.abs(wanted.rest[mine] - came.rest[other]).max(axis=1, initial=0.0))
+    free = np.ones((2, len(wanted.boxes)), dtype=bool)
+    pairs: list[tuple[int, int]] = []
+    for index in np.argsort(distance, kind="stable"):
+        if distance[index] > RAW_TOLERANCE:
+            break
+        if free[0, mine[index]] and free[1, other[index]]:
+            free[0, mine[index]] = free[1, other[index]] = False
+            pairs.append((int(mine[index]), int(other[index])))
+    first, second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return first, second

@@ -32,7 +32,7 @@ _FARTHEST_LOGIT = 6.0
 _GAIN = 0.5
 """Of every batch norm. Smaller values let the activations bend less, and a network of bent ones, random and deep, makes
 chaos of the last digits."""
-_GAIN_WHEN_LARGE, _LARGE_PARAMETERS = 0.25, 20_000_000
+_GAIN_WHEN_LARGE, _LARGE_PARAMETERS = 0.1, 20_000_000
 """The same for networks of more parameters than that, which are the deep ones of a family."""
 _LEAST_VARIANCE = 0.1
 """Of a channel, as a part of its layer's mean: one that hardly varies in these pictures would be blown up in others."""
