@@ -40,7 +40,6 @@ from sightline_export.heads import ANCHORS_LAST, END_TO_END
 from sightline_export.options import ExportOptions
 from sightline_export.pictures import Picture
 from sightline_export.raw import SourceDetector
-from sightline_export.raw_difference import check_raw_difference, raw_difference
 from sightline_export.reference import Found
 from sightline_export.sample import decode_rgb, open_sample
 from sightline_export.sources import load
@@ -324,40 +323,6 @@ def test_boxes_that_do_not_depend_on_the_picture() -> None:
     with pytest.raises(VerificationError, match="the same boxes, with other scores"):
         check_alive([V8, other], ANCHORS_LAST)
     check_alive([V8, V8 * np.float32(0.9)], ANCHORS_LAST)
-
-
-# --- raw outputs -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_raw_differences_are_measured_in_the_tensors_own_scale(layout: str) -> None:
-    raw = prediction(layout, classes=3, candidates=50)
-    head = LAYOUTS[layout]
-    assert raw_difference([raw], [raw], head).worst == 0
-    moved = np.moveaxis(raw.copy(), head.candidate_axis, 0)
-    largest = float(np.abs(moved[:, :4]).max())
-    moved[3, 1] += 2.0
-    moved[4, 4] += 0.01
-    difference = raw_difference([raw], [np.moveaxis(moved, 0, head.candidate_axis)], head)
-    assert difference.boxes == pytest.approx(2.0 / largest, rel=1e-3)
-    assert difference.scores == pytest.approx(0.01, rel=1e-3)
-    with pytest.raises(VerificationError, match="raw output differs from its source's"):
-        check_raw_difference(difference)
-
-
-def test_finished_detections_of_equal_scores_may_change_places() -> None:
-    raw = prediction("end_to_end", classes=3, candidates=50)
-    raw[7, 4] = raw[8, 4]
-    swapped = raw.copy()
-    swapped[[7, 8]] = raw[[8, 7]]
-    assert raw_difference([raw], [swapped], END_TO_END).worst == 0
-
-
-def test_raw_outputs_that_cannot_be_compared() -> None:
-    with pytest.raises(VerificationError, match="has shape"):
-        raw_difference([V8], [V8[:, :-1]], ANCHORS_LAST)
-    with pytest.raises(VerificationError, match="NaN"):
-        raw_difference([V8], [np.full_like(V8, np.nan)], ANCHORS_LAST)
 
 
 # --- samples ---------------------------------------------------------------------------------------------------------
