@@ -1,0 +1,54 @@
+"""What the tests of the deployment share."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.conftest import skip_or_fail
+from tests.deploy.compose_file import CHECKOUT
+from tests.deploy.triton_process import TritonProcess
+
+from sightline.errors import MissingDependencyError
+
+ADMIN_KEY = "0123456789abcdef-for-tests"
+
+
+@pytest.fixture(scope="session")
+def demo_repository() -> Path:
+    """The committed model repository."""
+    return CHECKOUT / "model_repository"
+
+
+@pytest.fixture(scope="session")
+def admin_key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A secret with `ADMIN_KEY`."""
+    file = tmp_path_factory.mktemp("secrets") / "admin_key"
+    file.write_text(f"{ADMIN_KEY}\n", encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="session")
+def triton(
+    tmp_path_factory: pytest.TempPathFactory, demo_repository: Path, admin_key_file: Path
+) -> Iterator[TritonProcess]:
+    """The one server of the session that deploy/triton/start.sh started, on the demo detector, with an admin key."""
+    log_file = tmp_path_factory.mktemp("triton") / "triton.log"
+    try:
+        running = TritonProcess(demo_repository, log_file, ADMIN_KEY_FILE=str(admin_key_file))
+    except MissingDependencyError as error:
+        skip_or_fail(str(error))
+        raise
+    with running:
+        yield running
+
+
+def program(name: str, package: str) -> str:
+    """Path of a program; skips, or fails under CI, where its Debian package is not installed."""
+    found = shutil.which(name)
+    if found is None:
+        skip_or_fail(f"needs {name} (Debian package {package}, see deploy/apt.txt)")
+    assert found
+    return found
