@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import tritonclient.grpc
+from tests.joining_chain import JoiningChain
 
-from sightline.cli._chain import EmbeddedChain
 from sightline.contract import Precision
 from sightline.errors import MissingDependencyError
 from sightline_bench.noop import DEFAULT_NAME, write_noop_detector
@@ -128,9 +128,9 @@ def load_model(server: EmbeddedServer) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
-def chain(server: EmbeddedServer) -> Iterator[EmbeddedChain]:
+def chain(server: EmbeddedServer) -> Iterator[JoiningChain]:
     """What `sightline export` compares a candidate with its source through, in the session's server."""
-    with EmbeddedChain(server) as running:
+    with JoiningChain(server) as running:
         yield running
 
 
@@ -151,7 +151,7 @@ def noop_model(server: EmbeddedServer) -> str:
 
 @pytest.fixture(scope="session")
 def serve_detector(
-    repository: Path, load_model: Callable[[str], None], shared_data: Path, chain: EmbeddedChain, small_sample: Path
+    repository: Path, load_model: Callable[[str], None], shared_data: Path, chain: JoiningChain, small_sample: Path
 ) -> Callable[[str], str]:
     """A function that exports one of `DETECTORS` into the session's server, the first time, and returns its name."""
     from sightline_export.exporter import export

@@ -14,6 +14,7 @@ from sightline.contract import (
     NETWORK_SUFFIX,
     PREPROCESSING_PREFIXES,
     SCORE_FLOOR,
+    EngineInfo,
     check_model_name,
 )
 from sightline.detector_info import DetectorInfo
@@ -24,7 +25,7 @@ from sightline.verification import Verification
 from .alive import check_alive
 from .arithmetic import coarsest_arithmetic, is_quantised
 from .cost import Cost, network_cost
-from .gate import Candidate, Chain, Gate, Progress, pass_gate
+from .gate import Chain, Gate, Judgement, NewDetector, Progress, pass_gate
 from .graph import GraphSettings, check_multi_label, compose
 from .options import ExportOptions
 from .pictures import sample_pictures
@@ -52,6 +53,8 @@ class ExportReport:
         graph_check: how the composed graph was compared with plain numpy.
         raw_difference: how far the raw predictions are from the source's own.
         cost: parameters and arithmetic of the network.
+        engine: what ran the network while it was compared with its source; None where it was not, or the server does
+            not tell.
     """
 
     name: str
@@ -60,6 +63,7 @@ class ExportReport:
     graph_check: GraphCheck
     raw_difference: RawDifference
     cost: Cost
+    engine: EngineInfo | None
 
     @property
     def verification(self) -> Verification:
@@ -84,7 +88,7 @@ def export(  # noqa: PLR0913 - what is made of what, where, and how it is judged
     Args:
         source: the file; see `sources.load`.
         repository: Triton's folder of models; made if it is missing.
-        chain: serves the candidate, to compare it with its source before it is installed; None installs it without,
+        chain: serves the detector, to compare it with its source before it is installed; None installs it without,
             marked as unverified.
         sample: folder of images to compare on; None takes the pictures that come with the package.
         min_match: share of the source's detections that must be matched, 0 to 1; None takes the precision's.
@@ -111,9 +115,9 @@ def export(  # noqa: PLR0913 - what is made of what, where, and how it is judged
     made = _make(raw, options, files, progress)
     limit = options.max_pixels or standing_limit(repository, raw.preprocessing.model_name) or DEFAULT_MAX_PIXELS
     arithmetic = coarsest_arithmetic(raw.model, options.precision)
-    candidate = Candidate(name=name, model=made.model, info=made.info, arithmetic=arithmetic, max_pixels=limit)
-    verification = pass_gate(candidate, raw.reference, gate, progress=progress) if gate is not None else _SKIPPED
-    info = replace(made.info, verification=verification)
+    detector = NewDetector(name=name, model=made.model, info=made.info, arithmetic=arithmetic, max_pixels=limit)
+    judgement = pass_gate(detector, raw.reference, gate, progress=progress) if gate is not None else _SKIPPED
+    info = replace(made.info, verification=judgement.verification)
     progress(f"installing {name} in {repository}")
     installed = install_detector(repository, name, made.model, info, max_pixels=options.max_pixels)
     if (change := installed.limit_change) is not None:
@@ -125,10 +129,11 @@ def export(  # noqa: PLR0913 - what is made of what, where, and how it is judged
         graph_check=made.check,
         raw_difference=made.difference,
         cost=made.cost,
+        engine=judgement.engine,
     )
 
 
-_SKIPPED = Verification(outcome="skipped")
+_SKIPPED = Judgement(verification=Verification(outcome="skipped"), engine=None)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -28,25 +29,34 @@ _PROGRESS_STEP = 50
 _NAMED_IMAGES = 5
 
 
-class Chain(Protocol):
-    """The served chain: a Triton that loads a detector's three models, gets encoded bytes and gives boxes."""
+class ServedDetector(Protocol):
+    """A detector that is being served."""
 
     @property
     def engine(self) -> EngineInfo | None:
-        """What ran the network of the last detector; None where the server does not tell."""
+        """What runs its network; None where the server does not tell."""
 
-    def detect(
-        self, repository: Path, name: str, files: Mapping[str, bytes], *, score_threshold: float
-    ) -> dict[str, Detections | ImageError]:
-        """What the detector `name` of a repository finds in image files, or why it refuses one, by the files' names.
+    def detect(self, files: Mapping[str, bytes], *, score_threshold: float) -> dict[str, Detections | ImageError]:
+        """What it finds in image files, or why it refuses one, by the files' names.
 
         Raises:
-            VerificationError: a model does not load, or fails.
+            VerificationError: a model fails.
+        """
+
+
+class Chain(Protocol):
+    """The served chain: a Triton that loads a detector's three models, gets encoded bytes and gives boxes."""
+
+    def serve(self, repository: Path, name: str) -> AbstractContextManager[ServedDetector]:
+        """The detector `name` of a repository, served until the end of the context.
+
+        Raises:
+            VerificationError: a model does not load.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class NewDetector:
     """What is to be installed.
 
     Attributes:
@@ -66,13 +76,13 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """How a candidate is judged.
+    """How a new detector is judged.
 
     Attributes:
         chain: serves it.
         sample: image files; those that cannot be decoded are left out.
         min_match: share of the source's detections that must be matched, 0 to 1; None takes that of the
-            candidate's arithmetic.
+            detector's arithmetic.
     """
 
     chain: Chain
@@ -80,14 +90,28 @@ class Gate:
     min_match: float | None = None
 
 
-def pass_gate(candidate: Candidate, reference: SourceDetector, gate: Gate, *, progress: Progress) -> Verification:
-    """Compare what the served candidate and its source find in a sample.
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What came of it.
+
+    Attributes:
+        verification: how the detector was compared with its source.
+        engine: what ran its network meanwhile; None where the server does not tell.
+    """
+
+    verification: Verification
+    engine: EngineInfo | None
+
+
+def pass_gate(detector: NewDetector, reference: SourceDetector, gate: Gate, *, progress: Progress) -> Judgement:
+    """Compare what the served detector and its source find in a sample.
 
     Both are asked for detections a little below the threshold too: those are only there as partners for such as are
-    above it on the other side.
+    above it on the other side. The detector is loaded before the source runs, which takes long: one that does not even
+    load is refused at once.
 
     Args:
-        candidate: the detector; nothing of it is installed here.
+        detector: nothing of it is installed here.
         reference: its source.
         gate: how it is judged.
         progress: is told each step.
@@ -96,31 +120,35 @@ def pass_gate(candidate: Candidate, reference: SourceDetector, gate: Gate, *, pr
         VerificationError: it finds something else, or does not load.
         InvalidOptionError: no image of the sample can be used, or `min_match` is out of range.
     """
-    bar = export_bar(candidate.arithmetic, min_match=gate.min_match)
+    bar = export_bar(detector.arithmetic, min_match=gate.min_match)
     (demand,) = bar.demands
     sample = gate.sample
-    lowest = max(candidate.info.score_floor, DEFAULT_SCORE_THRESHOLD - demand.score_difference)
-    progress(f"running the source ({reference.description}) on {len(sample)} images")
-    expected = _run_source(reference, candidate, sample, score_threshold=lowest, progress=progress)
-    progress(f"serving the candidate to {len(expected)} images with an embedded Triton")
-    served = _run_chain(gate.chain, candidate, sample.only(list(expected)), score_threshold=lowest)
-    found, refused = _split(served)
+    lowest = max(detector.info.score_floor, DEFAULT_SCORE_THRESHOLD - demand.score_difference)
+    progress(f"serving {detector.name} with an embedded Triton")
+    with _serving(gate.chain, detector) as served:
+        progress(f"running the source ({reference.description}) on {len(sample)} images")
+        expected = _run_source(reference, detector, sample, score_threshold=lowest, progress=progress)
+        progress(f"running the served detector on {len(expected)} images")
+        found, refused = _split(served.detect(sample.only(list(expected)), score_threshold=lowest))
+        engine = served.engine
     _tell_left_out(refused, "which the served chain refuses", progress)
     _check_any(found, sample)
     report = compare({name: expected[name] for name in found}, found, partner_margin=demand.score_difference)
     verification = _conclude(report, bar, demand)
-    engine = gate.chain.engine
-    if engine is None:
-        return verification
-    if engine.precision != candidate.info.precision and verification.verified:
-        # Nobody has seen what it does in the arithmetic that it asks for.
-        verification = replace(verification, outcome="inconclusive")
-    return replace(verification, precision=engine.precision)
+    if engine is not None:
+        verification = _with_precision(verification, asked=detector.info.precision, ran=engine.precision)
+    return Judgement(verification=verification, engine=engine)
+
+
+def _with_precision(verification: Verification, *, asked: str, ran: str) -> Verification:
+    """Nobody has seen what it does in the arithmetic that it asks for if it ran in another."""
+    outcome = "inconclusive" if ran != asked and verification.verified else verification.outcome
+    return replace(verification, outcome=outcome, precision=ran)
 
 
 def _run_source(
     reference: SourceDetector,
-    candidate: Candidate,
+    detector: NewDetector,
     sample: SampleFiles,
     *,
     score_threshold: float,
@@ -131,7 +159,7 @@ def _run_source(
     refused: dict[str, ImageError] = {}
     for number, name in enumerate(sample, start=1):
         try:
-            picture = decode_rgb(sample[name], max_pixels=candidate.max_pixels)
+            picture = decode_rgb(sample[name], max_pixels=detector.max_pixels)
         except ImageError as error:
             refused[name] = error
             continue
@@ -140,7 +168,7 @@ def _run_source(
             np.asarray(came.boxes_xyxy, np.float32).reshape(-1, 4),
             np.asarray(came.scores, np.float32),
             np.asarray(came.class_ids, np.int32),
-            candidate.info.class_names,
+            detector.info.class_names,
             (picture.shape[0], picture.shape[1]),
         )
         if number % _PROGRESS_STEP == 0 and number < len(sample):
@@ -150,13 +178,13 @@ def _run_source(
     return found
 
 
-def _run_chain(
-    chain: Chain, candidate: Candidate, files: SampleFiles, *, score_threshold: float
-) -> dict[str, Detections | ImageError]:
+@contextmanager
+def _serving(chain: Chain, detector: NewDetector) -> Iterator[ServedDetector]:
     with tempfile.TemporaryDirectory(prefix="sightline-gate-") as folder:
         repository = Path(folder)
-        install_detector(repository, candidate.name, candidate.model, candidate.info, max_pixels=candidate.max_pixels)
-        return chain.detect(repository, candidate.name, files, score_threshold=score_threshold)
+        install_detector(repository, detector.name, detector.model, detector.info, max_pixels=detector.max_pixels)
+        with chain.serve(repository, detector.name) as served:
+            yield served
 
 
 def _split(

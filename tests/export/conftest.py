@@ -9,8 +9,8 @@ import onnx
 import pytest
 import torch
 from tests.export.tiny import prediction, tiny_model
+from tests.joining_chain import JoiningChain
 
-from sightline.cli._chain import EmbeddedChain
 from sightline_export.exporter import ExportReport, export
 
 
@@ -22,7 +22,7 @@ def one_torch_thread() -> None:
 
 @pytest.fixture(scope="session")
 def yolov8n(
-    shared_data: Path, tmp_path_factory: pytest.TempPathFactory, chain: EmbeddedChain, small_sample: Path
+    shared_data: Path, tmp_path_factory: pytest.TempPathFactory, chain: JoiningChain, small_sample: Path
 ) -> ExportReport:
     """yolov8n.pt, exported with the defaults."""
     repository = tmp_path_factory.mktemp("exported")

@@ -13,8 +13,8 @@ import onnx
 import openvino
 import pytest
 import torch
+from tests.joining_chain import JoiningChain
 
-from sightline.cli._chain import EmbeddedChain
 from sightline.errors import CheckpointError, InvalidOptionError
 from sightline_export.config import parse
 from sightline_export.exporter import export
@@ -41,7 +41,7 @@ QUICK = 320
 
 @pytest.mark.parametrize(("architecture", "nms", "head"), FAMILIES)
 def test_every_family(
-    architecture: str, nms: NmsKind, head: str, *, tmp_path: Path, chain: EmbeddedChain, small_sample: Path
+    architecture: str, nms: NmsKind, head: str, *, tmp_path: Path, chain: JoiningChain, small_sample: Path
 ) -> None:
     options = ExportOptions(image_size=QUICK, nms=nms)
     source = Path(f"{architecture}.yaml")
@@ -86,7 +86,7 @@ head:
 """RT-DETR with every sort of layer that rtdetr-l has, but small."""
 
 
-def test_rtdetr(tmp_path: Path, chain: EmbeddedChain, small_sample: Path) -> None:
+def test_rtdetr(tmp_path: Path, chain: JoiningChain, small_sample: Path) -> None:
     source = tmp_path / "rtdetr-small.yaml"
     source.write_text(RTDETR)
     options = ExportOptions(image_size=QUICK)

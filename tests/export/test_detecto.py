@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests.joining_chain import JoiningChain
 
-from sightline.cli._chain import EmbeddedChain
 from sightline.errors import CheckpointError, InvalidOptionError
 from sightline_bench.detecto_example import CLASSES, TrainedDetecto, strips, train_detecto
 from sightline_export.exporter import export
@@ -37,7 +37,7 @@ def test_the_reference_is_what_detecto_predicts(trained: TrainedDetecto) -> None
 
 
 @pytest.mark.timeout(1200)  # seconds: two ResNet-50 at 800 pixels, one in torch and one served, on a busy machine
-def test_it_is_served_as_it_was_trained(trained: TrainedDetecto, chain: EmbeddedChain, tmp_path: Path) -> None:
+def test_it_is_served_as_it_was_trained(trained: TrainedDetecto, chain: JoiningChain, tmp_path: Path) -> None:
     sample = tmp_path / "sample"
     sample.mkdir()
     for index, strip in enumerate(strips(5)):

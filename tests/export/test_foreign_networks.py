@@ -13,9 +13,9 @@ import pytest
 import torch
 from tests.export.foreign_networks import STRIDES, AnchorBased, Queries, Yolox, lively, write_onnx
 from tests.export.tiny import read_rgb
+from tests.joining_chain import JoiningChain
 
 from sightline.boxes import letterbox
-from sightline.cli._chain import EmbeddedChain
 from sightline.errors import UnknownHeadError
 from sightline_export.exporter import ExportReport, export
 from sightline_export.options import ExportOptions
@@ -98,7 +98,7 @@ def test_yolox(image_size: int, opset: int, batch: str | None, tmp_path: Path, p
 
 
 def test_a_network_with_anchors_is_recognised_by_their_number(
-    tmp_path: Path, chain: EmbeddedChain, small_sample: Path
+    tmp_path: Path, chain: JoiningChain, small_sample: Path
 ) -> None:
     network = lively(AnchorBased(), image_size=320, scale=1.0)
     source = write_onnx(network, tmp_path / "best.onnx", image_size=320, opset=12)
@@ -114,7 +114,7 @@ def test_a_network_with_anchors_is_recognised_by_their_number(
     assert report.verification.matched >= 0.99 * report.verification.reference > 100
 
 
-def test_queries_are_stretched(tmp_path: Path, chain: EmbeddedChain, small_sample: Path) -> None:
+def test_queries_are_stretched(tmp_path: Path, chain: JoiningChain, small_sample: Path) -> None:
     network = lively(Queries(), image_size=320, scale=1.0)
     source = write_onnx(network, tmp_path / "rtdetr.onnx", image_size=320, opset=16, batch="N")
     report = export(

@@ -12,8 +12,8 @@ import openvino
 import pytest
 from onnx import TensorProto
 from tests.export.tiny import GRID_CANDIDATES, TINY_SIZE, prediction, read_rgb, tiny_model
+from tests.joining_chain import JoiningChain
 
-from sightline.cli._chain import EmbeddedChain
 from sightline.errors import CheckpointError, InvalidOptionError, SightlineError, UnknownHeadError, VerificationError
 from sightline.preprocessing import Preprocessing
 from sightline_export.arithmetic import is_quantised
@@ -40,7 +40,7 @@ def quantised(
     request: pytest.FixtureRequest,
     shared_data: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    chain: EmbeddedChain,
+    chain: JoiningChain,
     small_sample: Path,
 ) -> ExportReport:
     """A fixed-batch INT8 model that others made."""
@@ -175,7 +175,7 @@ def test_the_served_chain_finds_what_the_file_finds(
     *,
     save: Save,
     tmp_path: Path,
-    chain: EmbeddedChain,
+    chain: JoiningChain,
     small_sample: Path,
 ) -> None:
     source = save(tiny_model(output, batch=1, metadata=NAMES))

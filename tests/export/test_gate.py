@@ -7,6 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,18 @@ from tests.export.tampering import (
     tampered,
 )
 from tests.export.tiny import prediction, read_rgb, tiny_model
+from tests.joining_chain import JoiningChain
 
 from sightline.cli import cli
-from sightline.cli._chain import EmbeddedChain
-from sightline.contract import DEFAULT_MAX_PIXELS, EngineInfo, network_name
+from sightline.cli._chain import EmbeddedChain, Served
+from sightline.contract import DEFAULT_MAX_PIXELS, network_name
 from sightline.detector_info import DetectorInfo
 from sightline.errors import CorruptImageError, InvalidOptionError, SightlineError, VerificationError
 from sightline.verification import Verification
 from sightline_export.alive import check_alive
 from sightline_export.config import parse
 from sightline_export.exporter import ExportReport, export
-from sightline_export.gate import Candidate, Gate, pass_gate
+from sightline_export.gate import Gate, NewDetector, pass_gate
 from sightline_export.heads import ANCHORS_LAST, END_TO_END
 from sightline_export.options import ExportOptions
 from sightline_export.pictures import Picture
@@ -93,7 +95,7 @@ def source(shared_data: Path) -> SourceDetector:
 
 
 @pytest.fixture(scope="module")
-def judge(yolov8n: ExportReport, source: SourceDetector, crowded: Path, chain: EmbeddedChain) -> Judge:
+def judge(yolov8n: ExportReport, source: SourceDetector, crowded: Path, chain: JoiningChain) -> Judge:
     """A function that judges yolov8n's served graph after a change."""
     graph = (yolov8n.installed.network / "1" / "model.onnx").read_bytes()
 
@@ -104,7 +106,7 @@ def judge(yolov8n: ExportReport, source: SourceDetector, crowded: Path, chain: E
         sample: Path = crowded,
         told: Callable[[str], None] = lambda _: None,
     ) -> Verification:
-        candidate = Candidate(
+        detector = NewDetector(
             name="candidate",
             model=tampered(graph, change) if change else graph,
             info=yolov8n.info,
@@ -112,7 +114,7 @@ def judge(yolov8n: ExportReport, source: SourceDetector, crowded: Path, chain: E
             max_pixels=DEFAULT_MAX_PIXELS,
         )
         gate = Gate(chain=chain, sample=open_sample(sample), min_match=min_match)
-        return pass_gate(candidate, source, gate, progress=told)
+        return pass_gate(detector, source, gate, progress=told).verification
 
     return run
 
@@ -166,14 +168,14 @@ def test_too_few_can_prove_that_it_is_wrong(judge: Judge, shared_data: Path) -> 
 
 
 def test_a_model_that_does_not_load(
-    yolov8n: ExportReport, source: SourceDetector, crowded: Path, chain: EmbeddedChain, server: EmbeddedServer
+    yolov8n: ExportReport, source: SourceDetector, crowded: Path, chain: JoiningChain, server: EmbeddedServer
 ) -> None:
     before = sorted(server.options.repository.iterdir())
-    candidate = Candidate(
+    detector = NewDetector(
         name="candidate", model=b"no graph", info=yolov8n.info, arithmetic="fp32", max_pixels=DEFAULT_MAX_PIXELS
     )
     with pytest.raises(VerificationError, match=r"the served chain does not load.*candidate_"):
-        pass_gate(candidate, source, Gate(chain=chain, sample=open_sample(crowded)), progress=lambda _: None)
+        pass_gate(detector, source, Gate(chain=chain, sample=open_sample(crowded)), progress=lambda _: None)
     assert [path for path in sorted(server.options.repository.iterdir()) if "candidate" in path.name] == []
     assert set(before) <= set(server.options.repository.iterdir())
 
@@ -181,31 +183,30 @@ def test_a_model_that_does_not_load(
 def test_a_model_that_does_not_load_in_a_server_of_its_own(
     yolov8n: ExportReport, source: SourceDetector, crowded: Path
 ) -> None:
-    candidate = Candidate(
+    detector = NewDetector(
         name="candidate", model=b"no graph", info=yolov8n.info, arithmetic="fp32", max_pixels=DEFAULT_MAX_PIXELS
     )
-    with EmbeddedChain() as alone, pytest.raises(VerificationError, match="does not load: model 'candidate_net'"):
-        pass_gate(candidate, source, Gate(chain=alone, sample=open_sample(crowded)), progress=lambda _: None)
+    told: list[str] = []
+    gate = Gate(chain=EmbeddedChain(), sample=open_sample(crowded))
+    with pytest.raises(VerificationError, match="does not load: model 'candidate_net'"):
+        pass_gate(detector, source, gate, progress=told.append)
+    assert told == ["serving candidate with an embedded Triton"], "the source, which takes long, runs afterwards"
 
 
 class TamperingChain:
     """A chain between which and the exporter somebody changes the graph."""
 
-    def __init__(self, chain: EmbeddedChain, change: Change) -> None:
+    def __init__(self, chain: JoiningChain, change: Change) -> None:
         self._chain = chain
         self._change = change
 
-    @property
-    def engine(self) -> EngineInfo | None:
-        return self._chain.engine
-
-    def detect(self, repository: Path, name: str, files, *, score_threshold: float):  # type: ignore[no-untyped-def]
+    def serve(self, repository: Path, name: str) -> AbstractContextManager[Served]:
         file = repository / network_name(name) / "1" / "model.onnx"
         file.write_bytes(tampered(file.read_bytes(), self._change))
-        return self._chain.detect(repository, name, files, score_threshold=score_threshold)
+        return self._chain.serve(repository, name)
 
 
-def test_what_fails_is_not_installed(tiny_onnx: Path, tmp_path: Path, chain: EmbeddedChain, small_sample: Path) -> None:
+def test_what_fails_is_not_installed(tiny_onnx: Path, tmp_path: Path, chain: JoiningChain, small_sample: Path) -> None:
     export(tiny_onnx, repository=tmp_path / "repository", chain=None)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "repository").rglob("*")}
     for repository in (tmp_path / "repository", tmp_path / "new"):
@@ -215,7 +216,7 @@ def test_what_fails_is_not_installed(tiny_onnx: Path, tmp_path: Path, chain: Emb
     assert not (tmp_path / "new").exists()
 
 
-def test_the_record_is_installed(tiny_onnx: Path, tmp_path: Path, chain: EmbeddedChain, small_sample: Path) -> None:
+def test_the_record_is_installed(tiny_onnx: Path, tmp_path: Path, chain: JoiningChain, small_sample: Path) -> None:
     report = export(tiny_onnx, repository=tmp_path, chain=chain, sample=small_sample)
     assert report.verification.outcome == "inconclusive"
     assert report.raw_difference.worst < 1e-5
@@ -228,7 +229,7 @@ def test_the_record_is_installed(tiny_onnx: Path, tmp_path: Path, chain: Embedde
 
 
 def test_what_ran_in_another_precision_is_not_verified(
-    tiny_onnx: Path, tmp_path: Path, chain: EmbeddedChain, shared_data: Path
+    tiny_onnx: Path, tmp_path: Path, chain: JoiningChain, shared_data: Path
 ) -> None:
     sample = tmp_path / "sample"
     sample.mkdir()

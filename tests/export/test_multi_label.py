@@ -11,8 +11,8 @@ import numpy.typing as npt
 import onnx
 import pytest
 from tests.export.tiny import TINY_SIZE, prediction, tiny_model
+from tests.joining_chain import JoiningChain
 
-from sightline.cli._chain import EmbeddedChain
 from sightline.contract import SCORE_FLOOR
 from sightline.detector_info import DetectorInfo
 from sightline.errors import InvalidOptionError
@@ -133,7 +133,7 @@ def test_finished_detections_are_refused(head: str) -> None:
 
 
 def test_exported_and_told(
-    save: Callable[[onnx.ModelProto], Path], tmp_path: Path, chain: EmbeddedChain, small_sample: Path
+    save: Callable[[onnx.ModelProto], Path], tmp_path: Path, chain: JoiningChain, small_sample: Path
 ) -> None:
     source = save(tiny_model(prediction("anchors_last", classes=CLASSES, candidates=50)))
     options = ExportOptions(multi_label=True, classes=("a", "b", "c"))

@@ -50,7 +50,7 @@ def stop(process: subprocess.Popen[str], number: signal.Signals) -> None:
 @pytest.mark.usefixtures("server")  # skips where no server can run
 def test_stopped_while_the_candidate_is_served(tiny_onnx: Path, small_sample: Path, tmp_path: Path) -> None:
     with start_export(tiny_onnx, tmp_path, "--sample", small_sample) as process:
-        wait_for_line(process, "serving the candidate")
+        wait_for_line(process, "serving tiny")
         while not list((tmp_path / "temporary").glob("sightline-gate-*/tiny")):
             assert process.poll() is None
             time.sleep(0.01)

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pytest
 import torch
 from tests.export.original_files import as_original, save_original, tiny_network
+from tests.joining_chain import JoiningChain
 
 from sightline.boxes import pairwise_iou
-from sightline.cli._chain import EmbeddedChain
 from sightline.errors import InvalidOptionError
 from sightline_export.exporter import export
 from sightline_export.heads import ANCHORS_FIRST
@@ -166,7 +166,7 @@ def test_options_that_contradict_the_file(tmp_path: Path) -> None:
 
 
 def test_the_served_checkpoint_is_the_original(
-    shared_data: Path, tmp_path: Path, chain: EmbeddedChain, tmp_path_factory: pytest.TempPathFactory
+    shared_data: Path, tmp_path: Path, chain: JoiningChain, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     photos = sorted((shared_data / "coco" / "images").glob("*.jpg"))[:20]
     sample = tmp_path_factory.mktemp("photos")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from tests.export.golden.make_yolov5 import layout
+from tests.joining_chain import JoiningChain
 from torch.utils.flop_counter import FlopCounterMode
 
-from sightline.cli._chain import EmbeddedChain
 from sightline.errors import InvalidOptionError
 from sightline_export.exporter import export
 from sightline_export.options import ExportOptions
@@ -48,7 +48,7 @@ def test_every_network_has_a_name() -> None:
 
 @pytest.mark.parametrize("name", ["original_yolov5n", "original_yolov5n6", "original_yolov3-tiny"])
 def test_random_weights_detect_and_are_served(
-    name: str, *, tmp_path: Path, chain: EmbeddedChain, small_sample: Path
+    name: str, *, tmp_path: Path, chain: JoiningChain, small_sample: Path
 ) -> None:
     options = ExportOptions(image_size=320)
     report = export(Path(f"{name}.random"), repository=tmp_path, chain=chain, sample=small_sample, options=options)

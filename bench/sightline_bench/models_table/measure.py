@@ -53,17 +53,16 @@ def measure(row: Row, *, data: Path) -> dict[str, Any]:
 
 def _export(row: Row, material: Material, folder: Path) -> dict[str, Any]:
     started = time.monotonic()
-    with EmbeddedChain() as chain:
-        report = export(
-            material.source,
-            repository=folder / "repository",
-            chain=chain,
-            sample=material.sample,
-            name=row.name,
-            options=ExportOptions(
-                image_size=row.image_size, nms=row.nms, family=row.detector_family, classes=material.classes
-            ),
-        )
+    report = export(
+        material.source,
+        repository=folder / "repository",
+        chain=EmbeddedChain(),
+        sample=material.sample,
+        name=row.name,
+        options=ExportOptions(
+            image_size=row.image_size, nms=row.nms, family=row.detector_family, classes=material.classes
+        ),
+    )
     return as_json(report, seconds=time.monotonic() - started)
 
 

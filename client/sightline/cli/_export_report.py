@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sightline.contract import EngineInfo
 from sightline.detector_info import DetectorInfo
 
 if TYPE_CHECKING:
@@ -18,14 +17,13 @@ if TYPE_CHECKING:
 _FIRST_NAMES = 5
 
 
-def print_summary(report: ExportReport, repository: Path, *, named: bool, engine: EngineInfo | None = None) -> None:
+def print_summary(report: ExportReport, repository: Path, *, named: bool) -> None:
     """A headline in colour, facts, and what to do next; warnings where something was not proved.
 
     Args:
         report: what was made.
         repository: where.
         named: whether the user chose the name.
-        engine: what ran the network when it was compared; None where it was not.
     """
     origin = "" if named else f" (named after {report.info.source}; --name chooses another)"
     click.secho(f"{report.name} is ready{origin}", fg="green")
@@ -35,10 +33,10 @@ def print_summary(report: ExportReport, repository: Path, *, named: bool, engine
     for title, text in facts.items():
         click.echo(f"  {title:<10} {text}")
     if not report.verification.verified:
-        click.secho(f"warning: {report.name} is UNVERIFIED: {_reason(report, engine)}", fg="yellow", err=True)
+        click.secho(f"warning: {report.name} is UNVERIFIED: {_reason(report)}", fg="yellow", err=True)
 
 
-def as_json(report: ExportReport, *, seconds: float, engine: EngineInfo | None = None) -> dict[str, Any]:
+def as_json(report: ExportReport, *, seconds: float) -> dict[str, Any]:
     """Everything that was found out; fractions are 0 to 1, operations are those for one picture."""
     info = report.info
     return {
@@ -55,7 +53,7 @@ def as_json(report: ExportReport, *, seconds: float, engine: EngineInfo | None =
         "parameters": report.cost.parameters,
         "flops": report.cost.flops,
         "verification": asdict(report.verification),
-        "verified_with": asdict(engine) if engine is not None else None,
+        "verified_with": asdict(report.engine) if report.engine is not None else None,
         "raw_difference": report.raw_difference.worst,
         "installed": str(report.installed.ensemble),
         "size_bytes": report.installed.size_bytes,
@@ -78,13 +76,13 @@ def _first_names(info: DetectorInfo) -> str:
     return ", ".join(info.class_names[:_FIRST_NAMES]) + (", …" if len(info.class_names) > _FIRST_NAMES else "")
 
 
-def _reason(report: ExportReport, engine: EngineInfo | None) -> str:
+def _reason(report: ExportReport) -> str:
     """Why it counts as unverified, and what to do about it."""
     checked = report.verification
     if checked.outcome == "skipped":
         return "nobody compared it with its source. On a machine that can serve it, export it again without --no-gate"
     if not checked.lacking:
-        why = f" ({engine.reason})" if engine is not None and engine.reason else ""
+        why = f" ({report.engine.reason})" if report.engine is not None and report.engine.reason else ""
         asked = report.info.precision
         return (
             f"it was compared in {checked.precision}, not in {asked}{why}. Export it again on a machine that "

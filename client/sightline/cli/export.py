@@ -132,7 +132,7 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
         check_place(choices["json_file"])
     with ExitStack() as stack:
         stack.enter_context(sigterm_as_interrupt())
-        chain = None if choices["no_gate"] else stack.enter_context(_embedded_chain())
+        chain = None if choices["no_gate"] else _embedded_chain()
         export = _import_export()
         started = time.monotonic()
         report = export(
@@ -145,10 +145,9 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
             options=options,
             progress=click.echo,
         )
-    engine = chain.engine if chain is not None else None
-    print_summary(report, repository, named=name is not None, engine=engine)
+    print_summary(report, repository, named=name is not None)
     if choices["json_file"] is not None:
-        content = as_json(report, seconds=time.monotonic() - started, engine=engine)
+        content = as_json(report, seconds=time.monotonic() - started)
         write_json(choices["json_file"], content)
 
 
