@@ -55,6 +55,12 @@ DEFAULT_METRICS_PORT = 8002
 
 Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+"""What an ONNX network's engine can be asked for."""
+PlanPrecision = Literal["fp16", "fp32"]
+PLAN_PRECISIONS: tuple[PlanPrecision, ...] = get_args(PlanPrecision)
+"""What a network is built with as a TensorRT plan."""
+ServedPrecision = Literal["fp32", "bf16", "fp16"]
+SERVED_PRECISIONS: tuple[ServedPrecision, ...] = get_args(ServedPrecision)
 
 TritonType = Literal["UINT8", "INT32", "INT64", "FP32"]
 _NUMPY_TYPES: dict[str, npt.DTypeLike] = {
@@ -132,6 +138,8 @@ DALI_BACKEND = "dali"
 DALI_FILE = "dali.py"
 ONNX_BACKEND = "onnxruntime"
 ONNX_FILE = "model.onnx"
+TENSORRT_BACKEND = "tensorrt"
+TENSORRT_FILE = "model.plan"
 ENSEMBLE_PLATFORM = "ensemble"
 MODEL_VERSION = 1
 WARMUP_FOLDER = "warmup"

@@ -13,9 +13,9 @@ from sightline.contract import (
     DEFAULT_IOU_THRESHOLD,
     DEFAULT_MAX_DETECTIONS,
     PARAMETER_PREFIX,
-    PRECISIONS,
     SCORE_FLOOR,
-    Precision,
+    SERVED_PRECISIONS,
+    ServedPrecision,
     check_fraction,
 )
 from sightline.errors import ContractMismatchError, InvalidOptionError
@@ -48,7 +48,7 @@ class DetectorInfo:
     class_names: tuple[str, ...]
     preprocessing: Preprocessing = field(default_factory=Preprocessing.letterbox)
     stride: int = 32
-    precision: Precision = "fp32"
+    precision: ServedPrecision = "fp32"
     quantised: bool = False
     head: str = ""
     score_floor: float = SCORE_FLOOR
@@ -63,8 +63,8 @@ class DetectorInfo:
     def __post_init__(self) -> None:
         if not self.class_names:
             raise InvalidOptionError("a detector needs at least one class name")
-        if self.precision not in PRECISIONS:
-            raise InvalidOptionError(f"precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")
+        if self.precision not in SERVED_PRECISIONS:
+            raise InvalidOptionError(f"precision {self.precision!r} is not one of {', '.join(SERVED_PRECISIONS)}")
         check_fraction("IoU threshold", self.iou_threshold)
         check_fraction("score floor", self.score_floor)
         if self.max_detections < 1:

@@ -23,8 +23,8 @@ from .settings import IR_VERSION, OPSET, GraphSettings
 from .steps import finishing, fronting, selecting, thresholding, to_original
 from .suppression import by_matrix, by_operator
 
-_FRONT, _NETWORK, _BACK = "front_", "network_", "back_"
-"""Prefixes that keep the names of the three parts apart."""
+FRONT, NETWORK, BACK = "front_", "network_", "back_"
+"""Prefixes that keep the names of the three parts apart, and by which `take_apart` finds them."""
 _ELEMENT_TYPES = {
     "UINT8": onnx.TensorProto.UINT8,
     "INT32": onnx.TensorProto.INT32,
@@ -42,12 +42,16 @@ def compose(raw: onnx.ModelProto, head: Head, settings: GraphSettings) -> onnx.M
         head: layout of the raw output.
         settings: numbers that are fixed in the graph.
     """
-    network = onnx_compose.add_prefix(_plain(raw), _NETWORK)
+    network = onnx_compose.add_prefix(_plain(raw), NETWORK)
     pictures = _value(settings.preprocessing.images)
     front = fronting(settings.pixels, settings.preprocessing.images)
-    before = onnx_compose.add_prefix(_graph(front, [pictures]), _FRONT)
-    after = onnx_compose.add_prefix(postprocess(head, settings), _BACK)
-    joined = _join(_join(before, network), after)
+    before = onnx_compose.add_prefix(_graph(front, [pictures]), FRONT)
+    return finish(_join(before, network), head, settings)
+
+
+def finish(network: onnx.ModelProto, head: Head, settings: GraphSettings) -> onnx.ModelProto:
+    """The served graph of a front and a network that are joined already: `postprocess` behind them."""
+    joined = _join(network, onnx_compose.add_prefix(postprocess(head, settings), BACK))
     _name_interface(joined.graph, settings)
     onnx.checker.check_model(joined, full_check=True)
     return joined

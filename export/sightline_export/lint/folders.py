@@ -19,19 +19,17 @@ from sightline_export.config import parse
 from sightline_export.lint.onnx_graph import OnnxGraph
 
 CONFIG_FILE = "config.pbtxt"
-TENSORRT_BACKEND = "tensorrt"
-TENSORRT_FILE = "model.plan"
 PYTHON_BACKEND = "python"
 INITIAL_STATE_FOLDER = "initial_state"
 CUSTOM_CONFIGS_FOLDER = "configs"
 
 _BACKEND_OF_PLATFORM = {
     "onnxruntime_onnx": contract.ONNX_BACKEND,
-    "tensorrt_plan": TENSORRT_BACKEND,
+    "tensorrt_plan": contract.TENSORRT_BACKEND,
 }
 _USUAL_FILE = {
     contract.ONNX_BACKEND: contract.ONNX_FILE,
-    TENSORRT_BACKEND: TENSORRT_FILE,
+    contract.TENSORRT_BACKEND: contract.TENSORRT_FILE,
     # Where nothing is named, the native DALI backend looks for `model.dali` and then falls back to this.
     contract.DALI_BACKEND: contract.DALI_FILE,
     PYTHON_BACKEND: "model.py",

@@ -11,9 +11,9 @@ from sightline import contract
 from sightline.errors import InvalidOptionError
 from sightline.preprocessing import Preprocessing
 from sightline_export.lint.findings import Problem, Rule, error, warning
-from sightline_export.lint.folders import PYTHON_BACKEND, TENSORRT_BACKEND, ModelFolder, Repository
+from sightline_export.lint.folders import PYTHON_BACKEND, ModelFolder, Repository
 
-SERVED_BACKENDS = (contract.DALI_BACKEND, contract.ONNX_BACKEND, TENSORRT_BACKEND)
+SERVED_BACKENDS = (contract.DALI_BACKEND, contract.ONNX_BACKEND, contract.TENSORRT_BACKEND)
 _PYTHON_ONLY_PARAMETERS = (
     "EXECUTION_ENV_PATH",
     "FORCE_CPU_ONLY_INPUT_TENSORS",
@@ -75,7 +75,7 @@ def _stand_in_only(model: ModelFolder, repository: Repository) -> Iterator[Probl
 
 
 def _instance_kind(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
-    if model.is_ensemble or model.backend == TENSORRT_BACKEND:  # a plan runs on a GPU or not at all
+    if model.is_ensemble or model.backend == contract.TENSORRT_BACKEND:  # a plan runs on a GPU or not at all
         return
     for group in model.config.instance_group:
         if group.kind != pb.ModelInstanceGroup.KIND_AUTO or group.gpus:

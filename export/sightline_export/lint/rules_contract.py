@@ -26,14 +26,14 @@ def _precision(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
     precision = _unsupported_precision(model)
     if precision is not None:
         message = f"precision {precision!r} is not supported"
-        fix = f"write one of {', '.join(contract.PRECISIONS)}, or {_EXPORT_AGAIN}"
+        fix = f"write one of {', '.join(contract.SERVED_PRECISIONS)}, or {_EXPORT_AGAIN}"
         line = model.line_of(f'"{contract.PRECISION_PARAMETER}"', "string_value")
         yield error(model.config_path, message, fix, line)
 
 
 def _unsupported_precision(model: ModelFolder) -> str | None:
     precision = model.parameters.get(contract.PRECISION_PARAMETER)
-    return None if precision in (None, *contract.PRECISIONS) else precision
+    return None if precision in (None, *contract.SERVED_PRECISIONS) else precision
 
 
 def _unknown_parameter(model: ModelFolder, repository: Repository) -> Iterator[Problem]:

@@ -14,14 +14,13 @@ from sightline_export.lint.folders import (
     CONFIG_FILE,
     CUSTOM_CONFIGS_FOLDER,
     INITIAL_STATE_FOLDER,
-    TENSORRT_BACKEND,
     ModelFolder,
     Repository,
 )
 
 GITKEEP = ".gitkeep"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-_KNOWN_FILES = (contract.ONNX_FILE, contract.DALI_FILE, "model.plan", "model.dali", "model.py")
+_KNOWN_FILES = (contract.ONNX_FILE, contract.DALI_FILE, contract.TENSORRT_FILE, "model.dali", "model.py")
 _DOCUMENTS = {".md", ".txt", ".rst"}
 _CACHE_FOLDER = "__pycache__"
 
@@ -106,7 +105,7 @@ def _not_the_content(model: ModelFolder, repository: Repository) -> Iterator[Pro
 
 
 def _plan_header(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
-    if model.backend != TENSORRT_BACKEND:
+    if model.backend != contract.TENSORRT_BACKEND:
         return
     for path in model.model_files:
         if has_ultralytics_header(path):

@@ -1,0 +1,68 @@
+"""Where a network ends and the decoding of what it says begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+_LEARNT = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""Operators whose second factor training found, if it is a constant."""
+_SHORTEST_RAMP = 4
+
+
+def decoding(graph: onnx.GraphProto, raw: str) -> frozenset[str]:
+    """First outputs of the nodes that compute boxes and scores from what the last learnt layers gave.
+
+    They are those that lead to the raw output without a learnt layer between: anchors, strides, sigmoids, the expected
+    value of a distribution over distances (DFL), the reference points that one decoder layer hands to the next. Their
+    numbers are coordinates, for which 11 significant bits are too few: in FP16 there are half pixels at 640 only, and
+    a quarter of a stride of 32 in the DFL's 16 steps.
+
+    Args:
+        graph: the network, or more than it.
+        raw: name of its output.
+    """
+    made_by = {name: node for node in graph.node for name in node.output}
+    constants = _constants(graph)
+    found: set[str] = set()
+    pending = [raw]
+    while pending:
+        node = made_by.get(pending.pop())
+        if node is None or node.output[0] in found or _is_learnt(node, constants):
+            continue
+        found.add(node.output[0])
+        pending += node.input
+    return frozenset(found)
+
+
+def _is_learnt(node: onnx.NodeProto, constants: Mapping[str, npt.NDArray[np.generic] | None]) -> bool:
+    """Whether it multiplies by weights; those of the DFL are the numbers 0, 1, 2 … and nothing that was learnt."""
+    if node.op_type not in _LEARNT:
+        return False
+    factors = [constants[name] for name in node.input[:2] if name in constants]
+    return bool(factors) and not all(value is not None and _is_ramp(value) for value in factors)
+
+
+def _is_ramp(value: npt.NDArray[np.generic]) -> bool:
+    numbers = np.asarray(value, dtype=np.float64).ravel()
+    steps = np.diff(numbers)
+    return bool(numbers.size >= _SHORTEST_RAMP and steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-3))
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.generic] | None]:
+    """Tensors that are the same for every picture, with their values where they are written down."""
+    known: dict[str, npt.NDArray[np.generic] | None] = {
+        tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer
+    }
+    for node in graph.node:
+        if node.op_type == "Constant":
+            value = onnx.helper.get_node_attr_value(node, node.attribute[0].name)
+            array = numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+            known[node.output[0]] = array
+        elif all(name in known for name in node.input if name):
+            known.update(dict.fromkeys(node.output))
+    return known

@@ -1,0 +1,98 @@
+"""The graph that becomes a plan: that of the served ONNX file, with the static suppression and an FP16 network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from google.protobuf.message import DecodeError
+
+from sightline.contract import PlanPrecision
+from sightline.detector_info import DetectorInfo
+from sightline.errors import CheckpointError, ExportError
+from sightline_export.graph.compose import BACK, finish
+from sightline_export.graph.half import to_half
+from sightline_export.graph.learnt import decoding
+from sightline_export.graph.settings import GraphSettings
+from sightline_export.graph.take_apart import Parts, take_apart
+from sightline_export.heads import HEADS, Head
+from sightline_export.pixels import ZERO_TO_ONE
+from sightline_export.session import Session
+
+RECIPE = 1
+"""Goes up by one when the same ONNX file gives another graph than before, so that plans are built anew."""
+
+
+def read_served(file: Path) -> onnx.ModelProto:
+    """The graph of a served `model.onnx`.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        return onnx.load(file)
+    except (OSError, DecodeError) as error:
+        raise CheckpointError(f"{file} is no ONNX file that can be read: {error}") from error
+
+
+def plan_graph(served: onnx.ModelProto, info: DetectorInfo, precision: PlanPrecision) -> onnx.ModelProto:
+    """The served graph with the static suppression, for a strongly typed TensorRT network.
+
+    With `fp16` the network alone computes in FP16: what is done to the pixels before it, and everything behind its last
+    learnt layers (decoding, suppression, the way back to the original picture), stays in FP32.
+
+    Raises:
+        ExportError: it cannot become a plan.
+    """
+    head = _check_plannable(info)
+    parts = take_apart(served)
+    planned = finish(parts.before_back, head, _settings(parts, info, head))
+    if precision == "fp32":
+        return planned
+    behind = {name for node in planned.graph.node if node.name.startswith(BACK) for name in node.output}
+    return to_half(planned, begins=parts.pictures, without=decoding(planned.graph, parts.raw) | behind)
+
+
+def _check_plannable(info: DetectorInfo) -> Head:
+    """The head of a detector that can be a plan.
+
+    Raises:
+        ExportError: it cannot.
+    """
+    if info.preprocessing.image_size is None:
+        raise ExportError(
+            "its pictures vary in size and its network's own suppression gives as many boxes as there happen to be, "
+            "which a plan cannot; serve it with ONNX Runtime (torchvision's two-stage detectors are such)"
+        )
+    if info.quantised:
+        raise ExportError(
+            "it is quantised for ONNX Runtime, and TensorRT takes symmetric quantisation only; export its FP32 model, "
+            "or serve this one with ONNX Runtime"
+        )
+    if info.head not in HEADS:
+        raise ExportError(f"its head {info.head!r} is not known here; export it with this version of Sightline")
+    return HEADS[info.head]
+
+
+def _settings(parts: Parts, info: DetectorInfo, head: Head) -> GraphSettings:
+    return GraphSettings(
+        preprocessing=info.preprocessing,
+        pixels=ZERO_TO_ONE,  # the front is there already
+        class_count=len(info.class_names),
+        candidate_count=_raw_shape(parts.before_back, info)[head.candidate_axis],
+        max_detections=info.max_detections,
+        iou_threshold=info.iou_threshold,
+        score_floor=info.score_floor,
+        nms="static",
+        multi_label=info.multi_label,
+    )
+
+
+def _raw_shape(before_back: onnx.ModelProto, info: DetectorInfo) -> tuple[int, ...]:
+    """Dims of the raw output without its batch axis, seen when the network runs."""
+    spec = info.preprocessing.images
+    picture: npt.NDArray[Any] = np.full((1, *spec.dims), 114, dtype=spec.dtype)
+    return tuple(Session(before_back).run([picture])[0].shape[1:])
