@@ -19,9 +19,9 @@ from sightline.cli import cli
 from sightline.detector_info import DetectorInfo
 from sightline.errors import InvalidOptionError, OutputError
 from sightline.evaluation import (
-    Candidate,
     Evaluation,
     GroundTruth,
+    MeasuredDetector,
     Protocol,
     as_json,
     as_text,
@@ -130,8 +130,10 @@ def evaluation(known: GroundTruth, *found: Detections, against: Detections | Non
     names = found[0].class_names
     match = match_categories(names, known.categories)
 
-    def candidate(description: str, *what: Detections) -> Candidate:
-        return Candidate(description=description, match=match, metrics=measure(known, dict(enumerate(what)), match))
+    def measured(description: str, *what: Detections) -> MeasuredDetector:
+        return MeasuredDetector(
+            description=description, match=match, metrics=measure(known, dict(enumerate(what)), match)
+        )
 
     info = DetectorInfo(class_names=names)
     return Evaluation(
@@ -139,8 +141,8 @@ def evaluation(known: GroundTruth, *found: Detections, against: Detections | Non
         info=info,
         protocol=Protocol.of(info),
         selection=select([image.file_name for image in known.images], known),
-        served=candidate("fp32", *found),
-        reference=None if against is None else candidate("framework 1.0", against),
+        served=measured("fp32", *found),
+        reference=None if against is None else measured("framework 1.0", against),
     )
 
 

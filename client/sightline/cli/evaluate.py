@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sightline.client import Client
     from sightline.detections import Detections, Result
     from sightline.detector_info import DetectorInfo
-    from sightline.evaluation import Candidate, Evaluation, Protocol, Selection
+    from sightline.evaluation import Evaluation, MeasuredDetector, Protocol, Selection
 
 EXIT_FAILED = 1
 
@@ -136,7 +136,7 @@ def _evaluate(client: Client, model: str, images: tuple[str, ...], choices: dict
     if against is not None:
         click.echo(f"running {against.description}", err=True)
         stream = against.stream(selection.image_of_path, score_threshold=protocol.score_threshold)
-        reference = _candidate(
+        reference = _measured(
             against.description, against.class_names, _collect(stream, selection), selection, protocol
         )
     return Evaluation(
@@ -144,7 +144,7 @@ def _evaluate(client: Client, model: str, images: tuple[str, ...], choices: dict
         info=info,
         protocol=protocol,
         selection=selection,
-        served=_candidate(_engine(choices["url"], model, info), info.class_names, served, selection, protocol),
+        served=_measured(_engine(choices["url"], model, info), info.class_names, served, selection, protocol),
         reference=reference,
         other_sizes=_other_sizes(served, selection),
         unreadable={str(problem.source): str(problem.error) for problem in sources.problems},
@@ -185,14 +185,14 @@ def _collect(results: Iterable[Result], selection: Selection) -> _Found:
     return found
 
 
-def _candidate(
+def _measured(
     description: str, class_names: tuple[str, ...], found: _Found, selection: Selection, protocol: Protocol
-) -> Candidate:
-    from sightline.evaluation import Candidate, match_categories, measure
+) -> MeasuredDetector:
+    from sightline.evaluation import MeasuredDetector, match_categories, measure
 
     match = match_categories(class_names, selection.truth.categories)
     metrics = measure(selection.truth, found.detections, match, known_only=protocol.known_categories_only)
-    return Candidate(description=description, match=match, metrics=metrics, failed=found.failed)
+    return MeasuredDetector(description=description, match=match, metrics=metrics, failed=found.failed)
 
 
 def _engine(url: str, model: str, info: DetectorInfo) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from .annotations import GroundTruth, read_annotations
 from .categories import CategoryMatch, match_categories
-from .evaluation import Candidate, Evaluation
+from .evaluation import Evaluation, MeasuredDetector
 from .metrics import ClassMetrics, Metrics, check_installed, measure
 from .plot import check_plot_path, write_plot
 from .protocol import Protocol
@@ -20,11 +20,11 @@ from .report import as_json, as_text
 from .selection import Selection, select
 
 __all__ = [
-    "Candidate",
     "CategoryMatch",
     "ClassMetrics",
     "Evaluation",
     "GroundTruth",
+    "MeasuredDetector",
     "Metrics",
     "Protocol",
     "Selection",

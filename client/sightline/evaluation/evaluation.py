@@ -14,7 +14,7 @@ from .selection import Selection
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class MeasuredDetector:
     """One detector's part.
 
     Attributes:
@@ -51,8 +51,8 @@ class Evaluation:
     info: DetectorInfo
     protocol: Protocol
     selection: Selection
-    served: Candidate
-    reference: Candidate | None = None
+    served: MeasuredDetector
+    reference: MeasuredDetector | None = None
     other_sizes: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Any
 from sightline.detector_info import DetectorInfo
 from sightline.sources import printable
 
-from .evaluation import Candidate, Evaluation
+from .evaluation import Evaluation, MeasuredDetector
 from .metrics import OPERATING_IOU, ClassMetrics, Metrics
 
 _MEANS = {
@@ -68,7 +68,7 @@ def _info(info: DetectorInfo) -> dict[str, Any]:
     return {**asdict(info), "preprocessing": info.preprocessing.model_name}
 
 
-def _side(evaluation: Evaluation, side: Candidate) -> dict[str, Any]:
+def _side(evaluation: Evaluation, side: MeasuredDetector) -> dict[str, Any]:
     categories = evaluation.selection.truth.categories
     metrics = side.metrics
     return {
