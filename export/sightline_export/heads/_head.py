@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sightline.boxes import xywh_to_xyxy
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -24,6 +26,11 @@ class Candidates:
     boxes_xyxy: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
     class_ids: npt.NDArray[np.int64]
+
+    @classmethod
+    def with_best_class(cls, boxes_xywh: npt.NDArray[np.float32], by_class: npt.NDArray[np.float32]) -> Candidates:
+        """Of centres, widths and heights (A, 4), and the scores of every class (A, C)."""
+        return cls(xywh_to_xyxy(boxes_xywh), by_class.max(axis=1), by_class.argmax(axis=1))
 
 
 @dataclass(frozen=True)

@@ -5,28 +5,30 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sightline.boxes import xywh_to_xyxy
 from sightline_export.script import Floats, Integers, graph_function, op
 
 from ._head import ByClass, Candidates, Head
+from ._steps import best_class, corners
+
+
+@graph_function
+def best_with_objectness(raw: Floats) -> tuple[Floats, Integers]:
+    """Of [N, A, 5 + classes]: the best class's score times the objectness [N, A], and the class [N, A]."""
+    # The objectness is the same for every class of an anchor, so the best class can be found without it.
+    best, classes = best_class(raw[:, :, 5:])
+    scores = best * op.Squeeze(raw[:, :, 4:5], op.Constant(value_ints=[2]))
+    return scores, classes
 
 
 @graph_function
 def _decode(raw: Floats) -> tuple[Floats, Floats, Integers]:
-    centre = raw[:, :, 0:2]
-    half = raw[:, :, 2:4] * op.Constant(value_float=0.5)
-    boxes = op.Concat(centre - half, centre + half, axis=-1)
-    # The objectness is the same for every class of an anchor, so the best class can be found without it.
-    objectness = op.Squeeze(raw[:, :, 4:5], op.Constant(value_ints=[2]))
-    by_class = raw[:, :, 5:]
-    scores = op.ReduceMax(by_class, op.Constant(value_ints=[2]), keepdims=0) * objectness
-    classes = op.ArgMax(by_class, axis=2, keepdims=0)
+    boxes = corners(raw)
+    scores, classes = best_with_objectness(raw)
     return boxes, scores, classes
 
 
 def _decode_numpy(raw: npt.NDArray[np.float32]) -> Candidates:
-    confidence = raw[:, 5:] * raw[:, 4:5]
-    return Candidates(xywh_to_xyxy(raw[:, :4]), confidence.max(axis=1), confidence.argmax(axis=1))
+    return Candidates.with_best_class(raw[:, :4], _scores_numpy(raw))
 
 
 @graph_function

@@ -5,18 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sightline.boxes import xywh_to_xyxy
 from sightline_export.script import Floats, Integers, graph_function, op
 
 from ._head import ByClass, Candidates, Head
+from ._steps import corners
 
 
 @graph_function
 def _decode(raw: Floats) -> tuple[Floats, Floats, Integers]:
-    boxes_xywh = op.Transpose(raw[:, :4, :], perm=[0, 2, 1])
-    centre = boxes_xywh[:, :, 0:2]
-    half = boxes_xywh[:, :, 2:4] * op.Constant(value_float=0.5)
-    boxes = op.Concat(centre - half, centre + half, axis=-1)
+    boxes = corners(op.Transpose(raw[:, :4, :], perm=[0, 2, 1]))
     by_class = raw[:, 4:, :]
     scores = op.ReduceMax(by_class, op.Constant(value_ints=[1]), keepdims=0)
     classes = op.ArgMax(by_class, axis=1, keepdims=0)
@@ -24,8 +21,7 @@ def _decode(raw: Floats) -> tuple[Floats, Floats, Integers]:
 
 
 def _decode_numpy(raw: npt.NDArray[np.float32]) -> Candidates:
-    by_anchor = raw.T
-    return Candidates(xywh_to_xyxy(by_anchor[:, :4]), by_anchor[:, 4:].max(axis=1), by_anchor[:, 4:].argmax(axis=1))
+    return Candidates.with_best_class(raw.T[:, :4], _scores_numpy(raw))
 
 
 @graph_function

@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from onnx import numpy_helper
 
-from sightline.boxes import xywh_to_xyxy
 from sightline_export.script import Floats, Integers, graph_function, op
 
 from ._head import Candidates, Head
-from .anchors_first import WITH_OBJECTNESS
+from .anchors_first import WITH_OBJECTNESS, best_with_objectness
 
 STRIDES = (8, 16, 32)
 """Pixels between the cells of each scale, in the order in which the scales follow one another."""
@@ -43,10 +42,7 @@ def _decoding(candidates: int) -> object:
         centre = raw[:, :, 0:2] * stride + op.Constant(value=corner_pixels)
         half = op.Exp(raw[:, :, 2:4]) * stride * op.Constant(value_float=0.5)
         boxes = op.Concat(centre - half, centre + half, axis=-1)
-        objectness = op.Squeeze(raw[:, :, 4:5], op.Constant(value_ints=[2]))
-        by_class = raw[:, :, 5:]
-        scores = op.ReduceMax(by_class, op.Constant(value_ints=[2]), keepdims=0) * objectness
-        classes = op.ArgMax(by_class, axis=2, keepdims=0)
+        scores, classes = best_with_objectness(raw)
         return boxes, scores, classes
 
     return decode
@@ -77,8 +73,7 @@ def _decode_numpy(raw: npt.NDArray[np.float32]) -> Candidates:
             extent = np.exp(scale[..., 2:])
         boxes[start : start + side * side] = (np.concatenate([centre, extent], axis=-1) * stride).reshape(-1, 4)
         start += side * side
-    confidence = raw[:, 5:] * raw[:, 4:5]
-    return Candidates(xywh_to_xyxy(boxes.astype(np.float32)), confidence.max(axis=1), confidence.argmax(axis=1))
+    return Candidates.with_best_class(boxes.astype(np.float32), raw[:, 5:] * raw[:, 4:5])
 
 
 def _class_count(dims: tuple[int, int]) -> int | None:

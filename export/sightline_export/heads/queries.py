@@ -12,27 +12,19 @@ from sightline.boxes import xywh_to_xyxy
 from sightline_export.script import Floats, Integers, graph_function, op
 
 from ._head import ByClass, Candidates, Head
+from ._steps import best_class, corners
 from .end_to_end import score_and_class
 
 
 @graph_function
-def _corners(raw: Floats) -> Floats:
-    centre = raw[:, :, 0:2]
-    half = raw[:, :, 2:4] * op.Constant(value_float=0.5)
-    return op.Concat(centre - half, centre + half, axis=-1)
-
-
-@graph_function
 def _decode(raw: Floats) -> tuple[Floats, Floats, Integers]:
-    boxes = _corners(raw)
-    by_class = raw[:, :, 4:]
-    scores = op.ReduceMax(by_class, op.Constant(value_ints=[2]), keepdims=0)
-    classes = op.ArgMax(by_class, axis=2, keepdims=0)
+    boxes = corners(raw)
+    scores, classes = best_class(raw[:, :, 4:])
     return boxes, scores, classes
 
 
 def _decode_numpy(raw: npt.NDArray[np.float32]) -> Candidates:
-    return Candidates(xywh_to_xyxy(raw[:, :4]), raw[:, 4:].max(axis=1), raw[:, 4:].argmax(axis=1))
+    return Candidates.with_best_class(raw[:, :4], _scores_numpy(raw))
 
 
 @graph_function
@@ -63,7 +55,7 @@ QUERIES = Head(
 
 @graph_function
 def _decode_ranked(raw: Floats) -> tuple[Floats, Floats, Integers]:
-    boxes = _corners(raw)
+    boxes = corners(raw)
     scores, classes = score_and_class(raw)
     return boxes, scores, classes
 
