@@ -52,7 +52,8 @@ read_table() {
     [[ -n $since && $since != \#* ]] || continue
     [[ -n $option && -n $(trim "$rest") ]] || fail "$table: a line without option or reason: $since | $until | $when"
     [[ $until != - ]] || until=9999.0
-    since=$(number "$since") until=$(number "$until")
+    since=$(number "$since")
+    until=$(number "$until")
     ((since <= version && version <= until)) || continue
     case $when in
       always) ;;
