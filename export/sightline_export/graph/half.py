@@ -15,6 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sightline.errors import ExportError
 
+from .learnt import SHAPE_OPERATORS, Array, constants
+
 KEPT_FLOAT = frozenset(
     {
         "CumSum", "Exp", "GroupNormalization", "InstanceNormalization", "LayerNormalization", "Log", "LpNormalization",
@@ -24,7 +26,6 @@ KEPT_FLOAT = frozenset(
 """Operators that sum or square, in which FP16 overflows at 65504; they are cheap."""
 _FLOAT_POSITIONS = {"Resize": (1, 2)}
 """Inputs that ONNX wants in FP32, by operator."""
-_SHAPE_OPERATORS = frozenset({"Shape", "Size"})
 _LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -77,7 +78,7 @@ def _chosen(graph: onnx.GraphProto, begins: str, without: frozenset[str], types:
     depending: set[str] = {begins}
     chosen: set[str] = set()
     for node in graph.node:
-        if node.op_type in _SHAPE_OPERATORS or depending.isdisjoint(node.input):
+        if node.op_type in SHAPE_OPERATORS or depending.isdisjoint(node.input):
             continue
         depending.update(node.output)
         if node.output[0] not in without and node.op_type not in KEPT_FLOAT:
@@ -92,7 +93,7 @@ class _Writer:
         self.weights: dict[str, onnx.TensorProto] = {}
         self._halves = halves
         self._types = types
-        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self._constants = constants(graph)
         self._cast: set[str] = set()
 
     def write(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
@@ -100,7 +101,7 @@ class _Writer:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         half = any(name in self._halves for name in node.output)
-        for position, name in enumerate(node.input):
+        for position, name in enumerate(node.input if node.op_type not in SHAPE_OPERATORS else ()):
             wants_half = half and position not in _FLOAT_POSITIONS.get(node.op_type, ())
             if self._types.get(name) == TensorProto.FLOAT and wants_half != (name in self._halves):
                 copy.input[position] = f"{name}_{'half' if wants_half else 'float'}"
@@ -113,20 +114,19 @@ class _Writer:
     def _make(self, name: str, changed: str, *, half: bool) -> Iterator[onnx.NodeProto]:
         if changed in self._cast or changed in self.weights:
             return
-        if name in self._initializers:
-            self.weights[changed] = _rounded(self._initializers[name], changed)
+        if (values := self._constants.get(name)) is not None:
+            # A weight, not a cast of one: TensorRT wants those of a convolution to be written down.
+            self.weights[changed] = _rounded(values, changed)
             return
         self._cast.add(changed)
         to = TensorProto.FLOAT16 if half else TensorProto.FLOAT
         yield helper.make_node("Cast", [name], [changed], name=f"{changed}_cast", to=to)
 
 
-def _rounded(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
-    values = numpy_helper.to_array(tensor)
+def _rounded(values: Array, name: str) -> onnx.TensorProto:
     largest = float(np.abs(values).max(initial=0))
     if largest > _LARGEST:
         raise ExportError(
-            f"the weight {tensor.name} reaches {largest:.3g}, and FP16 ends at {_LARGEST:.0f}: build it with "
-            "--precision fp32"
+            f"the weight {name} reaches {largest:.3g}, and FP16 ends at {_LARGEST:.0f}: build it with --precision fp32"
         )
     return numpy_helper.from_array(values.astype(np.float16), name)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+Array = npt.NDArray[Any]
+SHAPE_OPERATORS = frozenset({"Shape", "Size"})
+"""What they give does not follow from numbers in a tensor, only from their places."""
 _LEARNT = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Operators whose second factor training found, if it is a constant."""
 _SHORTEST_RAMP = 4
@@ -27,42 +31,41 @@ def decoding(graph: onnx.GraphProto, raw: str) -> frozenset[str]:
         raw: name of its output.
     """
     made_by = {name: node for node in graph.node for name in node.output}
-    constants = _constants(graph)
+    known = constants(graph)
     found: set[str] = set()
     pending = [raw]
     while pending:
         node = made_by.get(pending.pop())
-        if node is None or node.output[0] in found or _is_learnt(node, constants):
+        if node is None or node.output[0] in found or node.op_type in SHAPE_OPERATORS or _is_learnt(node, known):
             continue
         found.add(node.output[0])
         pending += node.input
     return frozenset(found)
 
 
-def _is_learnt(node: onnx.NodeProto, constants: Mapping[str, npt.NDArray[np.generic] | None]) -> bool:
+def _is_learnt(node: onnx.NodeProto, known: Mapping[str, Array | None]) -> bool:
     """Whether it multiplies by weights; those of the DFL are the numbers 0, 1, 2 … and nothing that was learnt."""
     if node.op_type not in _LEARNT:
         return False
-    factors = [constants[name] for name in node.input[:2] if name in constants]
+    factors = [known[name] for name in node.input[:2] if name in known]
     return bool(factors) and not all(value is not None and _is_ramp(value) for value in factors)
 
 
-def _is_ramp(value: npt.NDArray[np.generic]) -> bool:
+def _is_ramp(value: Array) -> bool:
     numbers = np.asarray(value, dtype=np.float64).ravel()
     steps = np.diff(numbers)
     return bool(numbers.size >= _SHORTEST_RAMP and steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-3))
 
 
-def _constants(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.generic] | None]:
-    """Tensors that are the same for every picture, with their values where they are written down."""
-    known: dict[str, npt.NDArray[np.generic] | None] = {
-        tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer
-    }
+def constants(graph: onnx.GraphProto) -> dict[str, Array | None]:
+    """Tensors that are the same for every picture, with their values where they are written down somewhere."""
+    known: dict[str, Array | None] = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
             value = onnx.helper.get_node_attr_value(node, node.attribute[0].name)
             array = numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
             known[node.output[0]] = array
         elif all(name in known for name in node.input if name):
-            known.update(dict.fromkeys(node.output))
+            same = known[node.input[0]] if node.op_type == "Identity" else None
+            known.update(dict.fromkeys(node.output, same))
     return known

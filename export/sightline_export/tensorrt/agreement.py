@@ -1,0 +1,72 @@
+"""Whether the graph of a plan finds what the served graph finds, as far as a CPU can tell before a plan is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from sightline.contract import DEFAULT_SCORE_THRESHOLD, NUM_DETECTIONS, SCORE_FLOOR, PlanPrecision
+from sightline.detections import Detections
+from sightline.detector_info import DetectorInfo
+from sightline.errors import ImageError, VerificationError
+from sightline.parity import PRECISION_DEMANDS, ParityReport, compare, export_bar
+from sightline_export.graph.rounding import with_rounding
+from sightline_export.pictures import Picture, preprocess
+from sightline_export.sample import SampleFiles, decode_rgb
+from sightline_export.session import Session
+
+
+def check_agreement(
+    served: onnx.ModelProto, planned: onnx.ModelProto, info: DetectorInfo, sample: SampleFiles, precision: PlanPrecision
+) -> ParityReport:
+    """Run both graphs on the pictures, the plan's with FP16's rounding written down, and compare what they find.
+
+    Raises:
+        VerificationError: the plan's graph finds something else, beyond what its precision explains.
+    """
+    margin = PRECISION_DEMANDS[precision].score_difference
+    lowest = max(info.score_floor, SCORE_FLOOR, DEFAULT_SCORE_THRESHOLD - margin)
+    pictures = dict(_pictures(sample))
+    expected = _find(served, info, pictures, lowest)
+    rounded = with_rounding(planned) if precision == "fp16" else planned
+    report = compare(expected, _find(rounded, info, pictures, lowest), partner_margin=margin)
+    verdict = report.judge(export_bar(precision))
+    if verdict.outcome == "failed":
+        advice = "; build it with --precision fp32" if precision == "fp16" else ""
+        raise VerificationError(
+            f"the graph for the plan, computed in {precision}, does not find what the served one finds: "
+            f"{'; '.join(verdict.reasons)}{advice}"
+        )
+    return report
+
+
+def _pictures(sample: SampleFiles) -> Iterator[tuple[str, Picture]]:
+    for name in sample:
+        try:
+            yield name, decode_rgb(sample[name])
+        except ImageError:
+            continue  # what no server decodes is no reason against a plan
+
+
+def _find(
+    model: onnx.ModelProto, info: DetectorInfo, pictures: Mapping[str, Picture], score_threshold: float
+) -> dict[str, Detections]:
+    session = Session(model)
+    return {name: _detect(session, info, picture, score_threshold) for name, picture in pictures.items()}
+
+
+def _detect(session: Session, info: DetectorInfo, picture: Picture, score_threshold: float) -> Detections:
+    values: tuple[npt.NDArray[Any], ...] = (
+        preprocess(picture, info.preprocessing)[None],
+        np.array([picture.shape], dtype=np.int64),
+        np.array([[score_threshold]], dtype=np.float32),
+    )
+    names = (spec.name for spec in info.preprocessing.network_inputs)
+    outputs = session.run_named(dict(zip(names, values, strict=True)))
+    count = int(outputs[NUM_DETECTIONS.name][0, 0])
+    boxes, scores, classes = (outputs[name][0, :count] for name in ("boxes", "scores", "classes"))
+    return Detections(boxes, scores, classes, info.class_names, (picture.shape[0], picture.shape[1]))
