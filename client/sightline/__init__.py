@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sightline import errors
+    from sightline.access import Access
     from sightline.aio import AsyncClient
     from sightline.client import Client, ClientOptions
     from sightline.detections import Detections, Result
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from sightline.images import EncodedImage
 
 __all__ = [
+    "Access",
     "AsyncClient",
     "Client",
     "ClientOptions",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Access": "sightline.access",
     "AsyncClient": "sightline.aio",
     "Client": "sightline.client",
     "ClientOptions": "sightline.client",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,8 @@ from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from sightline import _translate
 from sightline._options import DEFAULT_URL
-from sightline.errors import InvalidOptionError, ServerUnavailableError
+from sightline.access import PLAIN, Access
+from sightline.errors import InvalidOptionError, RateLimitedError, ServerUnavailableError
 
 _LARGEST_PORT = 65_535
 _UNLIMITED = -1
@@ -22,6 +24,7 @@ _KEEPALIVE_TIMEOUT_MILLISECONDS = 20_000
 _FIRST_RECONNECT_MILLISECONDS = 100
 _LONGEST_RECONNECT_MILLISECONDS = 1_000
 _CONNECT_TIMEOUT_MILLISECONDS = 10_000
+_RATE_LIMIT_PAUSE_SECONDS = 0.5
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", _UNLIMITED),
@@ -42,15 +45,19 @@ class Channel:
 
     Args:
         url: `HOST:PORT` of Triton's gRPC service.
+        access: encryption and token; without, neither.
+
+    Attributes:
+        metadata: what must go with each call.
 
     Raises:
-        InvalidOptionError: `url` has another form.
+        InvalidOptionError: `url` has another form, or a token would travel unencrypted.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, access: Access = PLAIN) -> None:
         self.url = url
-        options = [*_OPTIONS, ("grpc.enable_http_proxy", 0)] if _is_loopback(_host_of(url)) else list(_OPTIONS)
-        self.grpc = grpc.insecure_channel(url, options=options)
+        self.metadata = access.call_metadata
+        self.grpc = _open(url, access)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self.grpc)
 
     def close(self) -> None:
@@ -87,8 +94,19 @@ class Channel:
         return list(self._ask(self._stub.RepositoryIndex, request, timeout_seconds).models)
 
     def _ask(self, method: Callable[..., Any], request: Any, timeout_seconds: float) -> Any:
+        """Repeat while others who share the token leave no room, until the deadline."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            try:
+                return self._ask_once(method, request, deadline - time.monotonic())
+            except RateLimitedError:
+                if deadline - time.monotonic() <= _RATE_LIMIT_PAUSE_SECONDS:
+                    raise
+            time.sleep(_RATE_LIMIT_PAUSE_SECONDS)
+
+    def _ask_once(self, method: Callable[..., Any], request: Any, timeout_seconds: float) -> Any:
         try:
-            return method(request, timeout=timeout_seconds)
+            return method(request, timeout=timeout_seconds, metadata=self.metadata)
         except grpc.RpcError as error:
             raise _translate.from_rpc_error(error, url=self.url) from error
         except ValueError as error:
@@ -98,6 +116,20 @@ class Channel:
 def closed_error(url: str) -> ServerUnavailableError:
     """Ours for the `ValueError` that gRPC raises where a channel was closed."""
     return ServerUnavailableError(f"the connection to {url} was closed")
+
+
+def _open(url: str, access: Access) -> Any:
+    is_near = _is_loopback(_host_of(url))
+    options = [*_OPTIONS, ("grpc.enable_http_proxy", 0)] if is_near else list(_OPTIONS)
+    if access.tls:
+        credentials = grpc.ssl_channel_credentials(root_certificates=access.ca_certificates)
+        return grpc.secure_channel(url, credentials, options=options)
+    if access.token is not None and not is_near:
+        raise InvalidOptionError(
+            f"the token would travel to {url} unencrypted: encrypt with --tls-ca FILE or --tls (Access(tls=True)); "
+            "without, a token goes to this machine only"
+        )
+    return grpc.insecure_channel(url, options=options)
 
 
 def _host_of(url: str) -> str:

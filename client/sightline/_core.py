@@ -47,7 +47,7 @@ class Core:
         self._asking = threading.Lock()
         self._closed = False
         self._gate = Gate()
-        self._channel = Channel(url)
+        self._channel = Channel(url, access=options.access)
         self._detector: ServedDetector | None = None
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._single: Courier | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import threading
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from sightline._transport import open_transport
 from sightline.errors import (
     ClientStateError,
     ModelNotFoundError,
+    RateLimitedError,
     ServerBusyError,
     ServerError,
     ServerUnavailableError,
@@ -44,11 +46,12 @@ class Courier:
     def __init__(self, url: str, *, model: str, options: ClientOptions) -> None:
         self._model = model
         self._options = options
-        self._channel = Channel(url)
+        self._channel = Channel(url, access=options.access)
         self._transport = open_transport(options.transport, self._channel)
         self._outage = Outage(patience_seconds=options.reconnect_seconds)
         self._closed = threading.Event()
         self._request_ids = itertools.count(1)
+        self._answered_at = float("-inf")
 
     def deliver(self, payloads: Sequence[bytes], *, score_threshold: float) -> pb.ModelInferResponse:
         """Send image files as one request and wait for its answer.
@@ -71,6 +74,7 @@ class Courier:
                 self._wait_for_server(error, gives_up_at)
             else:
                 self._outage.end()
+                self._answered_at = time.monotonic()
                 return answer
 
     def close(self) -> None:
@@ -98,17 +102,25 @@ class Courier:
         self.check_open()
 
     def _send(self, payloads: Sequence[bytes], score_threshold: float) -> pb.ModelInferResponse:
-        """Repeat while the server is busy, until the deadline."""
-        deadline = time.monotonic() + self._options.timeout_seconds
+        """Repeat while the server is busy, until the deadline; while a rate is kept to, as long as anything passes."""
+        begun = time.monotonic()
+        deadline = begun + self._options.timeout_seconds
         pause_seconds = _FIRST_PAUSE_SECONDS
         while True:
             left_seconds = max(deadline - time.monotonic(), 0.001)
             try:
                 return self._send_once(payloads, score_threshold, left_seconds)
+            except RateLimitedError:
+                now = time.monotonic()
+                if now - max(begun, self._answered_at) >= self._options.timeout_seconds:
+                    raise
+                # Refused before it began: its clock starts anew.
+                deadline = now + self._options.timeout_seconds
             except ServerBusyError:
                 if deadline - time.monotonic() <= pause_seconds:
                     raise
-            self.pause(pause_seconds)
+            # Never in step with others who wait for the same thing.
+            self.pause(pause_seconds * random.uniform(0.5, 1))
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
     def _send_once(

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from sightline.access import PLAIN, Access
 from sightline.contract import DEFAULT_GRPC_PORT, DEFAULT_MAX_PIXELS, DEFAULT_SCORE_THRESHOLD, check_fraction
 from sightline.errors import InvalidOptionError
 from sightline.images import DEFAULT_MAX_IMAGE_BYTES
@@ -35,6 +36,7 @@ class ClientOptions:
         batch_bytes: bytes in one request, unless a single image has more.
         max_pixels: largest width x height that is sent.
         max_image_bytes: largest file that is sent.
+        access: encryption and token; neither by default.
 
     Raises:
         InvalidOptionError: a value is out of range.
@@ -48,6 +50,7 @@ class ClientOptions:
     batch_bytes: int = DEFAULT_BATCH_BYTES
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_image_bytes: int = DEFAULT_MAX_IMAGE_BYTES
+    access: Access = PLAIN
 
     def __post_init__(self) -> None:
         check_fraction("score_threshold", self.score_threshold)

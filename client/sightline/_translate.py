@@ -9,11 +9,15 @@ import grpc
 
 from sightline.contract import DEFAULT_GRPC_PORT, parse_image_error
 from sightline.errors import (
+    AuthenticationError,
     CorruptImageError,
     DeadlineExceededError,
     ImageTooLargeError,
     InferenceError,
     ModelNotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    SecureConnectionError,
     ServerBusyError,
     ServerError,
     ServerUnavailableError,
@@ -33,6 +37,22 @@ class SuspectImageError(CorruptImageError):
 _SPEAKS_HTTP = re.compile("http1|parsing HTTP/2|failed to connect.*Socket closed", re.IGNORECASE)
 # What gRPC and proxies say of a message; the same status code also stands for limits of rate and load.
 _TOO_LARGE = re.compile(r"larger than|too (large|big)|(message|body|payload|frame)\W+(size|length)", re.IGNORECASE)
+_RATE_LIMITED = re.compile(r"rate.?limit|too many requests|quota", re.IGNORECASE)
+_TLS_FAILED = re.compile("handshake failed|Hostname Verification|CERTIFICATE_VERIFY_FAILED", re.IGNORECASE)
+# What BoringSSL's words mean, by what is seen in gRPC's text; releases of gRPC tell more or less of them.
+_TLS_WORDS = (
+    ("has expired", "the server's certificate has expired: have it renewed, and the proxy reloaded"),
+    ("not yet valid", "the server's certificate is not valid yet: check the clocks of both machines"),
+    ("Hostname Verification", "the server's certificate is for other names: connect by a name that it holds"),
+    (
+        "WRONG_VERSION_NUMBER",
+        "what listens there does not speak TLS: give the proxy's port, or no TLS (--tls, --tls-ca)",
+    ),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "nobody who is trusted has signed the server's certificate: give its authority's with --tls-ca FILE",
+    ),
+)
 _NATIVE_REASON = re.compile(r"encountered:\s*([^\n]*)")
 # What nvImageCodec's and the decoders' words mean, by what is seen in the native backend's text.
 _NATIVE_WORDS = (
@@ -80,14 +100,21 @@ def _native_reason(text: str) -> str:
 
 
 def _unavailable(url: str, details: str) -> ServerError:
+    if _TLS_FAILED.search(details):
+        return _tls_failed(url, details)
     if _SPEAKS_HTTP.search(details):
         return ServerUnavailableError(
             f"what listens at {url} does not speak gRPC ({details}): give Triton's gRPC port, {DEFAULT_GRPC_PORT} by "
-            "default, not its HTTP port"
+            "default, not its HTTP port; or it wants TLS: --tls-ca FILE, or --tls"
         )
     return ServerUnavailableError(
         f"no Triton answers at {url} ({details}); start one with `sightline serve`, or check host and gRPC port"
     )
+
+
+def _tls_failed(url: str, details: str) -> ServerError:
+    meaning = next((words for sign, words in _TLS_WORDS if sign in details), "check certificate and port")
+    return SecureConnectionError(f"no secure connection to {url}: {meaning} ({details})")
 
 
 def _deadline(url: str, details: str) -> ServerError:
@@ -100,8 +127,12 @@ def _cancelled(url: str, details: str) -> ServerError:
     return ServerUnavailableError(f"{url} cancelled the request ({details})")
 
 
-def _refused(url: str, details: str) -> ServerError:
-    return ServerError(f"{url} refuses the request: {details}")
+def _unauthenticated(url: str, details: str) -> ServerError:
+    return AuthenticationError(f"{url} does not accept the token, or wants one (--token-file FILE): {details}")
+
+
+def _denied(url: str, details: str) -> ServerError:
+    return PermissionDeniedError(f"{url} does not allow that: {details}")
 
 
 def _unimplemented(url: str, details: str) -> ServerError:
@@ -111,6 +142,8 @@ def _unimplemented(url: str, details: str) -> ServerError:
 def _exhausted(url: str, details: str) -> SightlineError:
     if _TOO_LARGE.search(details):
         return ImageTooLargeError(f"{url} takes no message of that size: {details}")
+    if _RATE_LIMITED.search(details):
+        return RateLimitedError(f"{url} allows no more requests for now: {details}")
     return ServerBusyError(f"{url} takes no more requests for now: {details or 'no reason given'}")
 
 
@@ -123,8 +156,8 @@ _BY_CODE: dict[grpc.StatusCode, Callable[[str, str], SightlineError]] = {
     grpc.StatusCode.NOT_FOUND: _not_found,
     grpc.StatusCode.DEADLINE_EXCEEDED: _deadline,
     grpc.StatusCode.CANCELLED: _cancelled,
-    grpc.StatusCode.UNAUTHENTICATED: _refused,
-    grpc.StatusCode.PERMISSION_DENIED: _refused,
+    grpc.StatusCode.UNAUTHENTICATED: _unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: _denied,
     grpc.StatusCode.UNIMPLEMENTED: _unimplemented,
     grpc.StatusCode.RESOURCE_EXHAUSTED: _exhausted,
 }
@@ -142,6 +175,10 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], Callable[[str], SightlineError]], ...] = 
     (
         re.compile("request timeout expired", re.IGNORECASE),
         lambda _: DeadlineExceededError("the request waited too long in the server's queue"),
+    ),
+    (
+        re.compile("protocol is restricted", re.IGNORECASE),
+        lambda text: PermissionDeniedError(f"the server keeps that to those who hold its admin key: {text}"),
     ),
     (
         re.compile("server is (stopping|not live|exiting)|stopped accepting", re.IGNORECASE),

@@ -42,6 +42,7 @@ class UnaryTransport:
 
     def __init__(self, channel: Channel) -> None:
         self._url = channel.url
+        self._metadata = channel.metadata
         self._call = channel.grpc.unary_unary(
             f"{_SERVICE}/ModelInfer", request_serializer=None, response_deserializer=pb.ModelInferResponse.FromString
         )
@@ -49,7 +50,7 @@ class UnaryTransport:
     def infer(self, request: bytes, *, request_id: str, timeout_seconds: float) -> pb.ModelInferResponse:
         """See `Transport`."""
         try:
-            return self._call(request, timeout=timeout_seconds)
+            return self._call(request, timeout=timeout_seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise _translate.from_rpc_error(error, url=self._url) from error
         except ValueError as error:
@@ -64,6 +65,7 @@ class StreamTransport:
 
     def __init__(self, channel: Channel) -> None:
         self._url = channel.url
+        self._metadata = channel.metadata
         self._method = channel.grpc.stream_stream(
             f"{_SERVICE}/ModelStreamInfer",
             request_serializer=None,
@@ -99,20 +101,20 @@ class StreamTransport:
             if self._pipe is None or self._pipe.broken:
                 if self._pipe is not None:
                     self._pipe.close()
-                self._pipe = _Pipe(self._method, self._url)
+                self._pipe = _Pipe(self._method, self._url, self._metadata)
             return self._pipe
 
 
 class _Pipe:
     """One call of `ModelStreamInfer`, with a thread that hands each answer to whoever waits for it."""
 
-    def __init__(self, method: Any, url: str) -> None:
+    def __init__(self, method: Any, url: str, metadata: tuple[tuple[str, str], ...]) -> None:
         self._url = url
         self._lock = threading.Lock()
         self._waiting: dict[str, concurrent.futures.Future[pb.ModelInferResponse]] = {}
         self._failure: SightlineError | None = None
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._call = method(iter(self._outbox.get, None))
+        self._call = method(iter(self._outbox.get, None), metadata=metadata)
         self._reader = threading.Thread(target=self._read, name="sightline-answers", daemon=True)
         self._reader.start()
 

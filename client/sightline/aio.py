@@ -25,10 +25,10 @@ class AsyncClient:
     Args:
         url: `HOST:PORT` of Triton's gRPC service.
         model: name of the detector, as `sightline models` lists it.
-        options: deadline, transport, limits.
+        options: deadline, transport, limits, encryption and token.
 
     Raises:
-        InvalidOptionError: the URL is not of that form, or the name is empty.
+        InvalidOptionError: the URL is not of that form, the name is empty, or a token would travel unencrypted.
 
     Example:
         async with AsyncClient("localhost:8001", model="yolov8n") as client:

@@ -11,7 +11,11 @@
     │   └── ImageTooLargeError      more pixels or bytes than allowed
     ├── ServerError                 talking to Triton failed
     │   ├── ServerUnavailableError  nobody answers, or the connection broke
+    │   │   └── SecureConnectionError   TLS failed: a certificate, a host name, or a port without TLS
     │   ├── ServerBusyError         its queue is full
+    │   │   └── RateLimitedError        more than this client may ask for in that time
+    │   ├── AuthenticationError     no token, or one that is not valid
+    │   ├── PermissionDeniedError   what is asked for is not for everybody
     │   ├── DeadlineExceededError   no answer in time
     │   ├── ModelNotFoundError      no such model, or it is not ready
     │   └── InferenceError          the model failed
@@ -95,10 +99,34 @@ class ServerUnavailableError(ServerError):
     kind = "server-unavailable"
 
 
+class SecureConnectionError(ServerUnavailableError):
+    """TLS failed: the certificate, its host name, or a port that does not speak it."""
+
+    kind = "secure-connection"
+
+
 class ServerBusyError(ServerError):
     """The server's queue is full."""
 
     kind = "server-busy"
+
+
+class RateLimitedError(ServerBusyError):
+    """More requests than this client may make in that time."""
+
+    kind = "rate-limited"
+
+
+class AuthenticationError(ServerError):
+    """No token, or one that is not valid."""
+
+    kind = "unauthenticated"
+
+
+class PermissionDeniedError(ServerError):
+    """What is asked for is not for everybody."""
+
+    kind = "permission-denied"
 
 
 class DeadlineExceededError(ServerError):

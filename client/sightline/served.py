@@ -11,6 +11,7 @@ from sightline._channel import Channel
 from sightline._model import read_detector
 from sightline._options import DEFAULT_URL
 from sightline._transport import UnaryTransport
+from sightline.access import PLAIN, Access
 from sightline.contract import (
     ENGINES_MODEL,
     NETWORK_SUFFIX,
@@ -54,18 +55,22 @@ class ServedModel:
     engine: EngineInfo | None = None
 
 
-def list_served(url: str = DEFAULT_URL, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> list[ServedModel]:
+def list_served(
+    url: str = DEFAULT_URL, *, access: Access = PLAIN, timeout_seconds: float = _TIMEOUT_SECONDS
+) -> list[ServedModel]:
     """Detectors, models that are not ready, and models of other kinds, by name; a detector's own parts are left out.
 
     Args:
         url: `HOST:PORT` of Triton's gRPC service.
+        access: encryption and token; without, neither.
         timeout_seconds: longest wait for each answer.
 
     Raises:
-        InvalidOptionError: the URL is not of that form.
+        InvalidOptionError: the URL is not of that form, or a token would travel unencrypted.
+        PermissionDeniedError: the server tells only those who hold its admin key.
         ServerError: no answer, or the server does not tell.
     """
-    return _Listing(Channel(url), timeout_seconds).read()
+    return _Listing(Channel(url, access=access), timeout_seconds).read()
 
 
 class _Listing:

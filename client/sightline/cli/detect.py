@@ -12,11 +12,12 @@ import click
 from sightline.annotate import DEFAULT_JPEG_QUALITY
 from sightline.cli._detector import only_model, with_served
 from sightline.cli._outcome import Failures, has_failed, show_left_out, show_summary
-from sightline.cli._server_options import batch_size_option, timeout_option, url_option
+from sightline.cli._server_options import batch_size_option, server_options, timeout_option
 from sightline.contract import DEFAULT_MAX_PIXELS, DEFAULT_SCORE_THRESHOLD
 from sightline.errors import InvalidOptionError, ModelNotFoundError
 
 if TYPE_CHECKING:
+    from sightline.cli._server_options import Server
     from sightline.client import Client
     from sightline.job import JobReport
     from sightline.sources import Sources
@@ -31,6 +32,7 @@ Examples:
   sightline detect photos/ --model yolov8n --output results/
   sightline detect 'photos/**/*.jpg' --format jsonl,annotated --confidence 0.4
   sightline detect a.jpg b.png --classes person,car --url 10.0.0.5:8001
+  sightline detect photos/ --model yolov8n --url gpu.example.com:8443 --tls --token-file token
   sightline detect photos/ --format coco --annotations instances.json
   find . -name '*.jpg' -print0 | sightline detect - --null
   jq -r 'select(.detections | any(.class_name == "dog")) | .source' results/results.jsonl
@@ -66,7 +68,7 @@ def _parse_formats(context: click.Context, parameter: click.Parameter, value: st
     show_default=True,
     help="Folder that the results go to.",
 )
-@url_option
+@server_options
 @click.option(
     "--confidence",
     type=click.FloatRange(0, 1),
@@ -106,7 +108,7 @@ def _parse_formats(context: click.Context, parameter: click.Parameter, value: st
 )
 @timeout_option
 @click.option("-0", "--null", is_flag=True, help="Paths on standard input end with NUL bytes instead of lines.")
-def command(images: tuple[str, ...], **choices: Any) -> None:
+def command(images: tuple[str, ...], server: Server, **choices: Any) -> None:
     """Find objects in IMAGES through a running server.
 
     IMAGES are files, folders (with all below them; pictures are known by their endings), patterns in quotes (** stands
@@ -120,11 +122,12 @@ def command(images: tuple[str, ...], **choices: Any) -> None:
             score_threshold=choices["confidence"],
             timeout_seconds=choices["timeout"],
             max_pixels=choices["max_pixels"],
+            access=server.access,
         )
         _check_formats(choices)
-        model = choices["model"] or only_model(choices["url"])
-        with Client(choices["url"], model=model, options=options) as client:
-            classes = _check_classes(client, choices)
+        model = choices["model"] or only_model(server)
+        with Client(server.url, model=model, options=options) as client:
+            classes = _check_classes(client, server, choices["classes"])
             report = _run(client, images, classes, choices)
     except InvalidOptionError as error:
         raise click.UsageError(str(error)) from error
@@ -141,7 +144,7 @@ def _check_formats(choices: dict[str, Any]) -> None:
             raise InvalidOptionError(f"{option} belongs to --format {format_}, which is not asked for")
 
 
-def _check_classes(client: Client, choices: dict[str, Any]) -> list[str]:
+def _check_classes(client: Client, server: Server, wanted: str | None) -> list[str]:
     """The classes to keep, none for all; asks the server for the known ones, and so whether it is there.
 
     Raises:
@@ -153,8 +156,7 @@ def _check_classes(client: Client, choices: dict[str, Any]) -> list[str]:
     try:
         known = client.info.class_names
     except ModelNotFoundError as error:
-        raise InvalidOptionError(with_served(error, choices["url"])) from error
-    wanted = choices["classes"]
+        raise InvalidOptionError(with_served(error, server)) from error
     if wanted is None:
         return []
     names = [wanted] if wanted in known else [name.strip() for name in wanted.split(",") if name.strip()]

@@ -12,11 +12,12 @@ import click
 
 from sightline.cli._detector import only_model, with_served
 from sightline.cli._files import check_place, write_json
-from sightline.cli._server_options import batch_size_option, timeout_option, url_option
+from sightline.cli._server_options import batch_size_option, server_options, timeout_option
 from sightline.errors import InvalidOptionError, ModelNotFoundError
 
 if TYPE_CHECKING:
     from sightline.cli._against import SourceFramework
+    from sightline.cli._server_options import Server
     from sightline.client import Client
     from sightline.detections import Detections, Result
     from sightline.detector_info import DetectorInfo
@@ -62,7 +63,7 @@ Exit status: 0 when every image was done, 1 when any failed, 2 for wrong usage.
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw precision against recall: a .png or .svg."
 )
-@url_option
+@server_options
 @click.option(
     "--known-categories-only",
     is_flag=True,
@@ -70,7 +71,7 @@ Exit status: 0 when every image was done, 1 when any failed, 2 for wrong usage.
 )
 @batch_size_option
 @timeout_option
-def command(images: tuple[str, ...], **choices: Any) -> None:
+def command(images: tuple[str, ...], server: Server, **choices: Any) -> None:
     """Measure how good a served detector is on annotated IMAGES.
 
     IMAGES are files, folders (with all below them), or patterns in quotes; they belong to the images of the annotations
@@ -82,10 +83,10 @@ def command(images: tuple[str, ...], **choices: Any) -> None:
 
     try:
         _check_outputs(choices)
-        options = ClientOptions(timeout_seconds=choices["timeout"])
-        model = choices["model"] or only_model(choices["url"])
-        with Client(choices["url"], model=model, options=options) as client:
-            evaluation = _evaluate(client, model, images, choices)
+        options = ClientOptions(timeout_seconds=choices["timeout"], access=server.access)
+        model = choices["model"] or only_model(server)
+        with Client(server.url, model=model, options=options) as client:
+            evaluation = _evaluate(client, server, model, images, choices)
     except InvalidOptionError as error:
         raise click.UsageError(str(error)) from error
     click.echo("\n".join(as_text(evaluation)))
@@ -115,12 +116,14 @@ class _Found(NamedTuple):
     failed: dict[str, str]
 
 
-def _evaluate(client: Client, model: str, images: tuple[str, ...], choices: dict[str, Any]) -> Evaluation:
+def _evaluate(
+    client: Client, server: Server, model: str, images: tuple[str, ...], choices: dict[str, Any]
+) -> Evaluation:
     from sightline.evaluation import Evaluation, Protocol, match_categories, read_annotations, select
     from sightline.sources import Sources
 
     truth = read_annotations(choices["annotations"])
-    info = _info(client, choices["url"])
+    info = _info(client, server)
     match_categories(info.class_names, truth.categories)  # refused before anything is sent
     sources = Sources(images, stdin=getattr(sys.stdin, "buffer", None))
     selection = select(sources, truth)
@@ -144,7 +147,7 @@ def _evaluate(client: Client, model: str, images: tuple[str, ...], choices: dict
         info=info,
         protocol=protocol,
         selection=selection,
-        served=_measured(_engine(choices["url"], model, info), info.class_names, served, selection, protocol),
+        served=_measured(_engine(server, model, info), info.class_names, served, selection, protocol),
         reference=reference,
         other_sizes=_other_sizes(served, selection),
         unreadable={str(problem.source): str(problem.error) for problem in sources.problems},
@@ -152,11 +155,11 @@ def _evaluate(client: Client, model: str, images: tuple[str, ...], choices: dict
     )
 
 
-def _info(client: Client, url: str) -> DetectorInfo:
+def _info(client: Client, server: Server) -> DetectorInfo:
     try:
         return client.info
     except ModelNotFoundError as error:
-        raise InvalidOptionError(with_served(error, url)) from error
+        raise InvalidOptionError(with_served(error, server)) from error
 
 
 def _against(choices: dict[str, Any], info: DetectorInfo) -> SourceFramework | None:
@@ -195,13 +198,12 @@ def _measured(
     return MeasuredDetector(description=description, match=match, metrics=metrics, failed=found.failed)
 
 
-def _engine(url: str, model: str, info: DetectorInfo) -> str:
+def _engine(server: Server, model: str, info: DetectorInfo) -> str:
     """What runs the network, as far as the server tells."""
     from sightline.errors import ServerError
-    from sightline.served import list_served
 
     try:
-        served = {each.name: each for each in list_served(url)}
+        served = {each.name: each for each in server.served()}
     except ServerError:  # some servers keep their list to themselves
         return info.precision
     if model not in served:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sightline.cli._server_options import url_option
+from sightline.cli._server_options import server_options
 from sightline.verification import describe_verification
 
 if TYPE_CHECKING:
+    from sightline.cli._server_options import Server
     from sightline.served import ServedModel
 
 _FIRST_NAMES = 8
@@ -25,22 +26,20 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@url_option
+@server_options
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def command(url: str, *, as_json: bool) -> None:
+def command(server: Server, *, as_json: bool) -> None:
     """List what a running server serves.
 
     For each detector: inputs, classes, input size, precision, the engine that really runs it, whether it was seen to
     find what its source finds, and where it comes from; for a model that is not ready, why.
     """
-    from sightline.served import list_served
-
-    models = list_served(url)
+    models = server.served()
     if as_json:
         click.echo(json.dumps([_as_json(model) for model in models], indent=2, ensure_ascii=False))
         return
     if not models:
-        click.echo(f"{url} serves no model: make one with `sightline export`")
+        click.echo(f"{server.url} serves no model: make one with `sightline export`")
     for model in models:
         click.echo("\n".join(_lines(model)))
 
