@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,24 @@ def trace(model: Any, *, image_size: int) -> onnx.ModelProto:
 
     # Two pictures, so that a batch of one is nowhere taken for a constant.
     pictures = torch.zeros(2, 3, image_size, image_size)
+    with torch.no_grad(), _without_warnings():
+        model(pictures)  # lets a head compute its anchors once, which then are constants
+    return trace_along(model, pictures, free_axes={0: "batch"})
+
+
+def trace_along(model: Any, pictures: Any, *, free_axes: Mapping[int, str]) -> onnx.ModelProto:
+    """What the network does with some pictures, as ONNX.
+
+    Args:
+        model: float32 [N, 3, H, W] to one tensor [N, ...], for evaluation.
+        pictures: such a tensor, which shows the way.
+        free_axes: names of the axes of the input that stay free, by number; the others are as in `pictures`.
+    """
+    import torch
+
+    free_of_output = {axis: name for axis, name in free_axes.items() if axis == 0}
     with torch.no_grad(), _without_warnings(), tempfile.TemporaryDirectory(prefix="sightline-") as folder:
         file = Path(folder) / "raw.onnx"
-        model(pictures)  # lets a head compute its anchors once, which then are constants
         torch.onnx.export(
             model,
             (pictures,),
@@ -36,7 +51,7 @@ def trace(model: Any, *, image_size: int) -> onnx.ModelProto:
             opset_version=OPSET,
             input_names=["images"],
             output_names=["output0"],
-            dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}},
+            dynamic_axes={"images": dict(free_axes), "output0": free_of_output},
         )
         traced = onnx.load(file)
     traced.ir_version = IR_VERSION

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +12,10 @@ import onnx
 from sightline.errors import CheckpointError, InvalidOptionError, MissingDependencyError
 from sightline.preprocessing import Preprocessing
 from sightline_export.families import FAMILIES
-from sightline_export.graph.settings import IR_VERSION, OPSET
 from sightline_export.heads import END_TO_END
 from sightline_export.options import ExportOptions, check_class_names
 from sightline_export.raw import RawNetwork
+from sightline_export.sources.trace import trace_along
 
 from .architectures import VARIANTS, Architecture, Variant, is_frozen
 from .state import fill, looks_like, read_state_dict, recognise
@@ -194,25 +192,9 @@ def _trace(network: Any) -> onnx.ModelProto:
 
     fixed_side = getattr(network, "side", None)
     side = fixed_side or _TRACED_SIZE
-    with torch.no_grad(), warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="sightline-") as folder:
-        # Tracing warns of every Python number in the network, and of the tracer's age.
-        warnings.simplefilter("ignore")
-        file = Path(folder) / "raw.onnx"
-        torch.onnx.export(
-            network.eval(),
-            (torch.rand(2 if fixed_side else 1, 3, side, side, generator=torch.Generator().manual_seed(0)),),
-            file,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["images"],
-            output_names=["output0"],
-            dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}}
-            if fixed_side
-            else {"images": {2: "height", 3: "width"}},
-        )
-        traced = onnx.load(file)
-    traced.ir_version = IR_VERSION
-    return traced
+    shape = (2 if fixed_side else 1, 3, side, side)
+    pictures = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    return trace_along(network.eval(), pictures, free_axes={0: "batch"} if fixed_side else {2: "height", 3: "width"})
 
 
 def _import_torchvision() -> None:
