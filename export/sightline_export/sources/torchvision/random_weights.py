@@ -6,36 +6,41 @@ pictures, and the last layers are scaled until their outputs vary as a trained d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.contract import DEFAULT_MAX_PIXELS
+from sightline.contract import DEFAULT_SCORE_THRESHOLD
 from sightline.preprocessing import Preprocessing
 from sightline_export.pictures import preprocess, sample_pictures
 from sightline_export.pixels import IMAGENET, ZERO_TO_ONE
-from sightline_export.sample import decode_rgb, open_sample
+from sightline_export.sample import first_pictures, open_sample
+from sightline_export.sources.random_weights import outputs_of
 
 from .architectures import Architecture
 
 _SQUARE = Preprocessing.stretch(320)
-_PICTURES = 4
+_PICTURES = 7
+"""Of the bundled ones. In other pictures, outputs beyond those of few would be saturated."""
 _LOGITS, _OFFSETS = 3.0, 2.0
 """The largest outputs: class logits, and offsets of boxes where their coder divides by 10 and 5."""
+_COUNTED_PICTURES = 4
+_SURE_PROPOSALS, _MOST_SHARPENING = 100, 5.0
+"""Of a region head in each picture, of which its suppression leaves some more than half; and the largest factor of its
+logits for that."""
 _LIKELY_FRACTION = 0.02
 """Of a sigmoid head's outputs at least so many score above one half."""
 
 
 def enliven(model: Any, architecture: Architecture) -> None:
     """Give a randomly initialised detector outputs that vary over the picture; deterministic."""
-    sample = open_sample(None)
-    some = [decode_rgb(sample[name], max_pixels=DEFAULT_MAX_PIXELS) for name in list(sample)[:_PICTURES]]
-    scenes = [preprocess(each, _SQUARE) for each in (*some, *sample_pictures())]
+    bundled = first_pictures(open_sample(None), _PICTURES)
+    scenes = [preprocess(each, _SQUARE) for each in (*bundled, *sample_pictures())]
     pictures = torch.from_numpy(np.stack([IMAGENET.apply(scene) for scene in scenes]))
-    unscaled = [torch.from_numpy(ZERO_TO_ONE.apply(scenes[index])) for index in (0, -1)]
+    unscaled = [torch.from_numpy(ZERO_TO_ONE.apply(scene)) for scene in scenes[:_COUNTED_PICTURES]]
     with torch.no_grad():
         smooth(model)
         settle_norms(model, pictures)
@@ -46,6 +51,7 @@ def enliven(model: Any, architecture: Architecture) -> None:
             head.cls_logits.bias.add_(_LOGITS)
             _spread({predictor.cls_score: _LOGITS, predictor.bbox_pred: _OFFSETS}, lambda: model(unscaled))
             predictor.cls_score.bias[0] -= _LOGITS
+            _sharpen(model, unscaled)
             return
         logits, offsets = model.head.classification_head, model.head.regression_head
         if architecture.kind == "ssd":
@@ -54,6 +60,21 @@ def enliven(model: Any, architecture: Architecture) -> None:
         else:
             _spread({logits.cls_logits: _LOGITS}, lambda: logits(features), quantile=1 - _LIKELY_FRACTION)
             _spread({offsets.bbox_reg: _OFFSETS / 4}, lambda: offsets(features))
+
+
+def _sharpen(model: Any, pictures: Sequence[Tensor]) -> None:
+    """Spread the class logits of a region head until enough proposals of every picture are sure of one."""
+    predictor = model.roi_heads.box_predictor.cls_score
+    logits = [outputs_of(model, [predictor], [picture])[0] for picture in pictures]
+    factor = 1.0
+    while min(_sure_count(each * factor) for each in logits) < _SURE_PROPOSALS and factor < _MOST_SHARPENING:
+        factor *= 1.1
+    predictor.weight.mul_(factor)
+    predictor.bias.mul_(factor)
+
+
+def _sure_count(logits: Tensor) -> int:
+    return int((logits.softmax(dim=1)[:, 1:].amax(dim=1) > DEFAULT_SCORE_THRESHOLD).sum())
 
 
 def smooth(model: Any) -> None:
