@@ -18,6 +18,7 @@ COMMANDS = {
     "export": "Turn a checkpoint or an ONNX file into a served model.",
     "models": "List what a running server serves.",
     "serve": "Run the embedded Triton until Ctrl-C.",
+    "sizing": "Compute the memory pools that a model repository needs.",
 }
 """Every subcommand's name and one line about it; its module has the same name and holds a click command `command`."""
 
