@@ -105,8 +105,8 @@ def test_resized_pictures_count_with_their_largest_size(copied: Path) -> None:
     edit(copied, "resize_800_1333", "TYPE_UINT8\n  dims: 640\n  dims: 640", "TYPE_FP32\n  dims: -1\n  dims: -1")
     edit(copied, "demo_net", "letterbox_640", "resize_800_1333")
     edit(copied, "demo_net", "max_batch_size: 16", "max_batch_size: 1")
-    end = "  dims: 3\n}\ninput"
-    edit(copied, "demo_net", f"TYPE_UINT8\n  dims: 640\n  dims: 640\n{end}", f"TYPE_FP32\n  dims: -1\n  dims: -1\n{end}")
+    fixed, varying = ("\n".join(f"  dims: {dim}" for dim in (side, side, 3)) for side in (640, -1))
+    edit(copied, "demo_net", f"TYPE_UINT8\n{fixed}\n}}\ninput", f"TYPE_FP32\n{varying}\n}}\ninput")
     picture = 800 * 1333 * 3 * 4
     needed = picture + NETWORK_INSTANCES * 3 * picture
     sizes = size(copied)
