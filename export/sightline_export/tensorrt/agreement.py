@@ -19,6 +19,10 @@ from sightline_export.pictures import Picture, preprocess
 from sightline_export.sample import SampleFiles, decode_rgb
 from sightline_export.session import Session
 
+_LEAST_SHARE = 0.97
+"""Of the served graph's detections. Each operation is rounded by itself here, which makes FP16 look a little worse than
+it is where a GPU joins them: of 421 detections of yolov8n in 60 images of COCO, 99.5 % have their partner."""
+
 
 def check_agreement(
     served: onnx.ModelProto, planned: onnx.ModelProto, info: DetectorInfo, sample: SampleFiles, precision: PlanPrecision
@@ -34,7 +38,7 @@ def check_agreement(
     expected = _find(served, info, pictures, lowest)
     rounded = with_rounding(planned) if precision == "fp16" else planned
     report = compare(expected, _find(rounded, info, pictures, lowest), partner_margin=margin)
-    verdict = report.judge(export_bar(precision))
+    verdict = report.judge(export_bar(precision, min_match=_LEAST_SHARE))
     if verdict.outcome == "failed":
         advice = "; build it with --precision fp32" if precision == "fp16" else ""
         raise VerificationError(

@@ -228,9 +228,9 @@ def planned_models(repository: Path) -> Iterator[Path]:
     """Folders of the networks that `sightline tensorrt build` wrote, also of those that it was killed at."""
     for model in sorted(entry for entry in repository.iterdir() if entry.is_dir()):
         config = _config_text(model)
-        if config and _OURS in config and _PLAN_BACKEND.search(config):
-            yield model
-        elif not config and any((folder / MANIFEST_FILE).exists() for folder in version_folders(model).values()):
+        if (config and _OURS in config and _PLAN_BACKEND.search(config)) or (
+            not config and any((folder / MANIFEST_FILE).exists() for folder in version_folders(model).values())
+        ):
             yield model
 
 
