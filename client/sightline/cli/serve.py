@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sightline.cli._signals import sigterm_as_interrupt
-from sightline.contract import DEFAULT_GRPC_PORT, DEFAULT_HTTP_PORT, DEFAULT_METRICS_PORT
+from sightline.contract import DEFAULT_GRPC_PORT, DEFAULT_HTTP_PORT, DEFAULT_METRICS_PORT, LOOPBACK_HOST
 from sightline.errors import ContractMismatchError, LaunchError
 
 if TYPE_CHECKING:
@@ -37,6 +37,12 @@ Examples:
     show_default=True,
     help="Folder of models, as `sightline export` writes it.",
 )
+@click.option(
+    "--host",
+    default=LOOPBACK_HOST,
+    show_default=True,
+    help="IP address to listen on. Leave it on loopback, except in a container whose ports are.",
+)
 @click.option("--grpc-port", type=_PORT, default=DEFAULT_GRPC_PORT, show_default=True, help="0 picks a free one.")
 @click.option("--http-port", type=_PORT, default=DEFAULT_HTTP_PORT, show_default=True, help="0 picks a free one.")
 @click.option("--metrics-port", type=_PORT, default=DEFAULT_METRICS_PORT, show_default=True, help="0 picks a free one.")
@@ -45,6 +51,7 @@ Examples:
 @click.option("--log-file", type=click.Path(path_type=Path, dir_okay=False), help="Append Triton's log to this file.")
 def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     repository: Path,
+    host: str,
     grpc_port: int,
     http_port: int,
     metrics_port: int,
@@ -54,14 +61,15 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
 ) -> None:
     """Serve a model repository with the embedded Triton until Ctrl-C.
 
-    For development and trial: it listens on this machine only (127.0.0.1), and its release (24.10) has holes that later
-    ones do not have.
+    For development and trial: it listens on this machine only, and its release (24.10) has holes that later ones do not
+    have.
     """
     from sightline_server.launcher import EmbeddedServer, ServerOptions
 
     with _stopping_quietly(), _log_handler(verbose=verbose, file=log_file) as log_handler:
         options = ServerOptions(
             repository=repository,
+            host=host,
             grpc_port=grpc_port,
             http_port=http_port,
             metrics_port=metrics_port,
