@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,54 +41,81 @@ def load_onnx(source: Path, options: ExportOptions) -> RawNetwork:
         InvalidOptionError: an option contradicts the file.
         VerificationError: it does not run.
     """
-    model = _read(source)
+    file = _read(source, options)
+    names = options.classes or file.metadata.class_names
+    shape = _output_shape(file.model, file.image_size)
+    class_count = None if names is None else len(names)
+    family = recognise(shape, image_size=file.image_size, class_count=class_count, wanted=options.family)
+    if options.nms == "none" and HEADS[family.head].needs_nms:
+        raise InvalidOptionError(f"{source.name} has no NMS-free head ({family.name}); leave out --nms none")
+    info = DetectorInfo(
+        class_names=_class_names(names, family, shape),
+        preprocessing=Preprocessing(family.preprocessing, (file.image_size,)),
+        head=family.head,
+        iou_threshold=options.iou_threshold,
+        max_detections=options.max_detections,
+        multi_label=options.multi_label,
+    )
+    return RawNetwork(
+        model=file.model,
+        head=HEADS[family.head],
+        preprocessing=info.preprocessing,
+        pixels=family.pixels,
+        class_names=info.class_names,
+        stride=file.metadata.stride or _DEFAULT_STRIDE,
+        source=source,
+        reference=OnnxFileReference(source, output=file.output, batched=file.batched, pixels=family.pixels, info=info),
+        versions=file.versions,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """What a file holds.
+
+    Attributes:
+        model: the graph for the served opset, float32 [N, 3, S, S] to one tensor, N free.
+        metadata: what stands beside it.
+        image_size: S, in pixels.
+        output: the predictions' name in the file.
+        batched: whether the file's own graph takes any number of pictures.
+        versions: what made it.
+    """
+
+    model: onnx.ModelProto
+    metadata: Metadata
+    image_size: int
+    output: str
+    batched: bool
+    versions: dict[str, str]
+
+
+def _read(source: Path, options: ExportOptions) -> _File:
+    model = _read_graph(source)
     metadata = read_metadata(model, source)
     picture = picture_input(model, source)
     image_size = _image_size(picture, options, metadata)
     picture.fix_size(image_size)
     isolate_prediction(model, source)
-    output = model.graph.output[0].name
-    # Taken before the conversion, which leaves out what it does not need.
-    versions = {model.producer_name: model.producer_version} if model.producer_name else {}
-    # First, as the conversion is checked by running both sides of it.
-    model = with_float_convolutions(model)
-    model = with_float_interface(to_served_opset(model, source, image_size=image_size))
-    model = model if picture.batched else scan_over_images(model)
-    shape = _output_shape(model, image_size)
-    names = options.classes or metadata.class_names
-    class_count = None if names is None else len(names)
-    family = recognise(shape, image_size=image_size, class_count=class_count, wanted=options.family)
-    if options.nms == "none" and HEADS[family.head].needs_nms:
-        raise InvalidOptionError(f"{source.name} has no NMS-free head ({family.name}); leave out --nms none")
-    preprocessing = Preprocessing(family.preprocessing, (image_size,))
-    class_names = _class_names(names, family, shape)
-    return RawNetwork(
-        model=model,
-        head=HEADS[family.head],
-        preprocessing=preprocessing,
-        pixels=family.pixels,
-        class_names=class_names,
-        stride=metadata.stride or _DEFAULT_STRIDE,
-        source=source,
-        reference=OnnxFileReference(
-            source,
-            output=output,
-            batched=picture.batched,
-            pixels=family.pixels,
-            info=DetectorInfo(
-                class_names=class_names,
-                preprocessing=preprocessing,
-                head=family.head,
-                iou_threshold=options.iou_threshold,
-                max_detections=options.max_detections,
-                multi_label=options.multi_label,
-            ),
-        ),
-        versions=versions,
+    return _File(
+        model=_as_served(model, source, picture, image_size=image_size),
+        metadata=metadata,
+        image_size=image_size,
+        output=model.graph.output[0].name,
+        batched=picture.batched,
+        versions={model.producer_name: model.producer_version} if model.producer_name else {},
     )
 
 
-def _read(source: Path) -> onnx.ModelProto:
+def _as_served(model: onnx.ModelProto, source: Path, picture: PictureInput, *, image_size: int) -> onnx.ModelProto:
+    """The same network in the form that the served graph is composed of, with outputs of the same names."""
+    # First, as the conversion is checked by running both sides of it.
+    served = with_float_convolutions(model)
+    served = with_float_interface(to_served_opset(served, source, image_size=image_size))
+    return served if picture.batched else scan_over_images(served)
+
+
+def _read_graph(source: Path) -> onnx.ModelProto:
     if not source.is_file():
         raise CheckpointError(f"{source} does not exist or is not a file; give the path of one ONNX file")
     try:
