@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections import Counter
@@ -13,9 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import pytest
-from click.testing import CliRunner
 from tests.export.tampering import (
     Change,
     drop_half,
@@ -25,33 +22,27 @@ from tests.export.tampering import (
     shift_boxes,
     tampered,
 )
-from tests.export.tiny import prediction, read_rgb, tiny_model
 from tests.joining_chain import JoiningChain
 
-from sightline.cli import cli
 from sightline.cli._chain import EmbeddedChain, Served
 from sightline.contract import DEFAULT_MAX_PIXELS, network_name
 from sightline.detector_info import DetectorInfo
-from sightline.errors import CorruptImageError, InvalidOptionError, SightlineError, VerificationError
+from sightline.errors import InvalidOptionError, VerificationError
 from sightline.verification import Verification
-from sightline_export.alive import check_alive
 from sightline_export.config import parse
 from sightline_export.exporter import ExportReport, export
 from sightline_export.gate import Gate, NewDetector, pass_gate
-from sightline_export.heads import ANCHORS_LAST, END_TO_END
 from sightline_export.options import ExportOptions
 from sightline_export.pictures import Picture
 from sightline_export.raw import SourceDetector
 from sightline_export.reference import Found
-from sightline_export.sample import decode_rgb, open_sample
+from sightline_export.sample import open_sample
 from sightline_export.sources import load
 from sightline_server.launcher import EmbeddedServer
 
 Judge = Callable[..., Verification]
-Save = Callable[..., Path]
 Raw = npt.NDArray[np.float32]
 CROWDED = 5
-LAYOUTS = {"anchors_last": ANCHORS_LAST, "end_to_end": END_TO_END}
 
 
 @pytest.fixture(scope="module")
@@ -252,123 +243,7 @@ def test_the_gate_can_be_left_out(tiny_onnx: Path, tmp_path: Path) -> None:
     assert '"skipped"' in config.parameters["sightline.verification"].string_value
 
 
-def test_the_command_with_a_server_of_its_own(tiny_onnx: Path, tmp_path: Path, small_sample: Path) -> None:
-    arguments = ["export", str(tiny_onnx), "--repository", str(tmp_path / "repository"), "--sample", str(small_sample)]
-    done = CliRunner().invoke(cli, [*arguments, "--json", str(tmp_path / "report.json")])
-    assert done.exit_code == 0, done.output
-    for text in ("running the source (the file's own output", "embedded Triton", "UNVERIFIED: only", "--sample FOLDER"):
-        assert text in done.output
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["name"] == "tiny"
-    assert report["verification"]["outcome"] == "inconclusive"
-    assert report["verification"]["images"] == 3
-    assert report["verified_with"]["engine"] in ("openvino", "onnxruntime")
-
-
-def test_the_command_without_a_gate(tiny_onnx: Path, tmp_path: Path) -> None:
-    done = CliRunner().invoke(cli, ["export", str(tiny_onnx), "--repository", str(tmp_path / "new"), "--no-gate"])
-    assert done.exit_code == 0, done.output
-    assert "UNVERIFIED: nobody compared it with its source" in done.output
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["--min-match", "2"], ["--sample", "/nowhere"], ["--iou", "7"], ["--json", "/nowhere/a.json"]],
-)
-def test_bad_options_are_refused_before_anything_is_read(arguments: list[str], tmp_path: Path) -> None:
-    done = CliRunner().invoke(cli, ["export", str(tmp_path / "missing.pt"), *arguments])
-    assert done.exit_code != 0
-    assert "reading" not in done.output
-
-
-# --- networks that are blind -----------------------------------------------------------------------------------------
-
-V8 = prediction("anchors_last", classes=3, candidates=50)
-NO_SCORES = np.vstack([V8[:4], np.zeros_like(V8[4:])])
-
-
-def blind(output: Raw) -> onnx.ModelProto:
-    model = tiny_model(output)
-    (slope,) = [tensor for tensor in model.graph.initializer if tensor.name == "slope"]
-    slope.CopyFrom(onnx.numpy_helper.from_array(np.float32(0), "slope"))
-    return model
-
-
-@pytest.mark.parametrize(
-    ("model", "reason"),
-    [
-        (blind(V8), "exactly the same numbers for 6 different pictures"),
-        (tiny_model(np.zeros_like(V8)), "nothing but zeros for 6 different pictures"),
-        (tiny_model(NO_SCORES), r"each of the network's 300 scores for 6 different pictures is 0\."),
-    ],
-    ids=["constant", "zero", "no scores"],
-)
-def test_a_blind_network_is_refused(model: onnx.ModelProto, reason: str, save: Save, tmp_path: Path) -> None:
-    with pytest.raises(VerificationError, match=f"{reason}.*Quantising a model badly.*--sample"):
-        export(save(model), repository=tmp_path / "repository", chain=None)
-    assert not (tmp_path / "repository").exists()
-
-
-def test_finding_nothing_is_legal_where_the_network_leaves_weak_detections_out() -> None:
-    empty = np.zeros((100, 6), np.float32)
-    check_alive([empty, empty], END_TO_END, may_be_empty=True)
-    with pytest.raises(VerificationError, match="nothing but zeros"):
-        check_alive([empty, empty], END_TO_END)
-    constant = np.full((100, 6), 0.5, np.float32)
-    with pytest.raises(VerificationError, match="exactly the same numbers"):
-        check_alive([constant, constant], END_TO_END, may_be_empty=True)
-
-
-def test_boxes_that_do_not_depend_on_the_picture() -> None:
-    other = np.vstack([V8[:4], V8[4:] * np.float32(0.9)])
-    with pytest.raises(VerificationError, match="the same boxes, with other scores"):
-        check_alive([V8, other], ANCHORS_LAST)
-    check_alive([V8, V8 * np.float32(0.9)], ANCHORS_LAST)
-
-
-# --- samples ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_sample_is_every_file_of_a_folder(tmp_path: Path) -> None:
-    for name in ("b.jpg", "a/c.jpg", ".hidden", ".git/d.jpg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(name)
-    sample = open_sample(tmp_path)
-    assert list(sample) == ["a/c.jpg", "b.jpg"]
-    assert sample["a/c.jpg"] == b"a/c.jpg"
-    assert list(sample.only(["b.jpg"])) == ["b.jpg"]
-    with pytest.raises(KeyError):
-        sample[".hidden"]
-
-
-@pytest.mark.parametrize(("name", "reason"), [("missing", "is not a folder"), ("empty", "holds no file")])
-def test_samples_that_are_none(name: str, reason: str, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InvalidOptionError, match=f"{reason}; give .* --sample"):
-        open_sample(tmp_path / name)
-
-
 def test_a_sample_without_pictures(judge: Judge, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(InvalidOptionError, match="none of the 1 files of the sample"):
         judge(sample=tmp_path)
-
-
-def test_pictures_are_decoded_as_the_server_does(shared_data: Path) -> None:
-    folder = shared_data / "awkward"
-    turned = folder / "orientation" / "Portrait_6.jpg"
-    np.testing.assert_array_equal(decode_rgb(turned.read_bytes()), read_rgb(turned))
-    with pytest.raises(CorruptImageError):
-        decode_rgb((folder / "broken" / "truncated_jpeg.jpg").read_bytes())
-    with pytest.raises(SightlineError, match="above the limit"):
-        decode_rgb((shared_data / "images" / "bus.jpg").read_bytes(), max_pixels=1000)
-
-
-def test_records_are_read_back() -> None:
-    verification = Verification(outcome="passed", images=3, reference=120, matched=119, missing=1, worst_iou=0.5)
-    assert Verification.from_json(verification.to_json()) == verification
-    assert str(verification).startswith("verified: 119 of 120 matched in 3 images, 1 missing, 0 extra, worst IoU 0.5")
-    with pytest.raises(InvalidOptionError, match="outcome 'fine' is not one of passed"):
-        Verification(outcome="fine")  # type: ignore[arg-type]
-    with pytest.raises(InvalidOptionError, match="must be at least 0"):
-        dataclasses.replace(verification, extra=-1)
