@@ -1,0 +1,128 @@
+"""Every Dockerfile is linted, and the server's install lines run as they stand, outside of Docker."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import skip_or_fail
+from tests.deploy.compose_file import CHECKOUT, read_compose
+
+TOOLS = Path(sys.executable).parent
+UV = shutil.which("uv") or str(CHECKOUT / ".uv" / "bin" / "uv")
+FOLDER = "/opt/sightline"
+"""Where the server's Dockerfile installs to."""
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Files of the checkout, those that are not committed yet among them."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
+    printed = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    return [CHECKOUT / line for line in printed.splitlines() if (CHECKOUT / line).is_file()]
+
+
+DOCKERFILES = tracked("*Dockerfile")
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(CHECKOUT))
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=relative)
+def test_hadolint_finds_nothing(dockerfile: Path) -> None:
+    done = subprocess.run([TOOLS / "hadolint", dockerfile], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=relative)
+def test_an_image_runs_as_nobody_special_and_its_base_has_a_version(dockerfile: Path) -> None:
+    lines = dockerfile.read_text(encoding="utf-8").splitlines()
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users
+    assert re.fullmatch(r"[1-9]\d*:\d+", users[-1])
+    stages = {line.split()[3] for line in lines if re.match(r"FROM \S+ AS ", line)}
+    bases = {line.split()[1] for line in lines if line.startswith("FROM ")} - stages
+    assert bases
+    assert all(re.search(r":.*\$\{[A-Z]+_VERSION\}", base) for base in bases)
+
+
+def test_every_dockerfile_is_built_by_a_service() -> None:
+    built = {service["build"]["dockerfile"] for service in read_compose()["services"].values() if "build" in service}
+    assert {relative(path) for path in DOCKERFILES} == built
+
+
+def test_every_argument_is_given_by_its_service() -> None:
+    for service in read_compose()["services"].values():
+        if "build" not in service:
+            continue
+        text = (CHECKOUT / service["build"]["dockerfile"]).read_text(encoding="utf-8")
+        named = set(re.findall(r"^ARG ([A-Z_]+)", text, re.MULTILINE))
+        assert named == set(service["build"]["args"])
+
+
+# --- what is installed ------------------------------------------------------------------------------------------
+def run_lines(dockerfile: Path) -> list[str]:
+    """The shell commands of its RUN instructions."""
+    joined = dockerfile.read_text(encoding="utf-8").replace("\\\n", " ")
+    return [line.removeprefix("RUN ") for line in joined.splitlines() if line.startswith("RUN ")]
+
+
+def copy_context(target: Path) -> None:
+    """What .dockerignore lets through."""
+    patterns = [line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for path in tracked(*patterns):
+        copied = target / path.relative_to(CHECKOUT)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copied)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment that the install lines of server/Dockerfile made."""
+    if not Path(UV).is_file():
+        skip_or_fail("needs uv: `make` gets it into .uv")
+    context = tmp_path_factory.mktemp("context")
+    copy_context(context)
+    environment = tmp_path_factory.mktemp("image") / "sightline"
+    lines = [line for line in run_lines(CHECKOUT / "server" / "Dockerfile") if line.startswith("uv ")]
+    assert len(lines) == 2
+    path = f"{Path(UV).parent}{os.pathsep}{os.environ['PATH']}"
+    for line in lines:
+        # The base image has one Python; here it is the one that runs the tests.
+        command = line.replace(FOLDER, str(environment)).replace(
+            "uv venv", f"uv venv --quiet --python {sys.executable}"
+        )
+        subprocess.run(["bash", "-euc", command], cwd=context, env={**os.environ, "PATH": path}, check=True)
+    return environment
+
+
+@pytest.mark.timeout(600)
+def test_what_the_servers_image_installs_serves(installed: Path, demo_repository: Path) -> None:
+    text = (CHECKOUT / "server" / "Dockerfile").read_text(encoding="utf-8")
+    entry = re.findall(r'"([^"]+)"', next(line for line in text.splitlines() if line.startswith("ENTRYPOINT")))
+    arguments = ["127.0.0.1" if part == "0.0.0.0" else part for part in entry[1:]]
+    arguments = [str(demo_repository) if part == "/models" else part for part in arguments]
+    ports = [part for service in ("grpc", "http", "metrics") for part in (f"--{service}-port", "0")]
+    with subprocess.Popen(
+        [installed / "bin" / entry[0], *arguments, *ports], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as server:
+        assert server.stdout
+        printed = []
+        for line in server.stdout:
+            printed.append(line)
+            if "Ctrl-C stops it" in line:
+                server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=60) == 0, "".join(printed)
+    assert "Triton is ready" in "".join(printed)
+
+
+def test_the_servers_image_holds_neither_torch_nor_ultralytics(installed: Path) -> None:
+    packages = {path.name.lower() for path in installed.glob("lib/python*/site-packages/*")}
+    assert {"pytriton", "nvidia", "onnxruntime", "sightline"} <= packages
+    assert not packages & {"torch", "ultralytics", "torchvision"}
