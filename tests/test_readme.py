@@ -37,6 +37,9 @@ def test_what_a_page_calls_exists(page: Path) -> None:
             continue
         command = cli.get_command(context, words[0])
         assert command, f"{page.name} calls `sightline {words[0]}`, which does not exist"
+        if isinstance(command, click.Group) and words[1:]:
+            command = command.get_command(context, words[1])
+            assert command, f"{page.name} calls `sightline {words[0]} {words[1]}`, which does not exist"
         unknown = {word.partition("=")[0] for word in words[1:] if re.match(r"--?[a-z]", word)} - options_of(command)
         assert not unknown, f"{page.name}: `sightline {words[0]}` has no {unknown}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -18,6 +19,7 @@ COMMANDS = {
     "export": "Turn a checkpoint or an ONNX file into a served model.",
     "models": "List what a running server serves.",
     "serve": "Run the embedded Triton until Ctrl-C.",
+    "tensorrt": "Build TensorRT plans, list them, check them, go back to an older one.",
     "sizing": "Compute the memory pools that a model repository needs.",
 }
 """Every subcommand's name and one line about it; its module has the same name and holds a click command `command`."""
@@ -49,6 +51,8 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: our own errors become one message on stderr and exit status 1."""
+    # gRPC writes to stderr by itself what our own messages say, such as why TLS failed.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
         cli()
     except SightlineError as error:

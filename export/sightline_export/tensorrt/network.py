@@ -47,7 +47,7 @@ def plan_graph(served: onnx.ModelProto, info: DetectorInfo, precision: PlanPreci
     Raises:
         ExportError: it cannot become a plan.
     """
-    head = _check_plannable(info)
+    head = check_plannable(info)
     parts = take_apart(served)
     planned = finish(parts.before_back, head, _settings(parts, info, head))
     if precision == "fp32":
@@ -56,7 +56,7 @@ def plan_graph(served: onnx.ModelProto, info: DetectorInfo, precision: PlanPreci
     return to_half(planned, begins=parts.pictures, without=decoding(planned.graph, parts.raw) | behind)
 
 
-def _check_plannable(info: DetectorInfo) -> Head:
+def check_plannable(info: DetectorInfo) -> Head:
     """The head of a detector that can be a plan.
 
     Raises:

@@ -18,6 +18,7 @@ from .manifest import (
     PLAN_FILE,
     Manifest,
     PlanError,
+    file_sha256,
     planned_models,
     read_manifest,
     served_version,
@@ -58,9 +59,22 @@ def list_plans(plans: Path) -> Iterator[PlanVersion]:
             )
 
 
-def install_plan(
-    plans: Path, detector: str, plan: Path, manifest: Manifest, shared: Mapping[str, bytes], *, keep: int
-) -> int:
+@dataclass(frozen=True)
+class NewPlan:
+    """What becomes a version.
+
+    Attributes:
+        file: the plan, anywhere.
+        manifest: of it.
+        shared: files of other models that the detector needs, by their paths in the repository; see `shared_files`.
+    """
+
+    file: Path
+    manifest: Manifest
+    shared: Mapping[str, bytes]
+
+
+def install_plan(plans: Path, detector: str, new: NewPlan, *, keep: int) -> int:
     """Put a plan into the repository as a new version and switch to it; gives its number.
 
     Whatever goes wrong, and wherever the process is killed, Triton is told to serve what it was told before, or the new
@@ -69,9 +83,7 @@ def install_plan(
     Args:
         plans: the repository; made if it is missing.
         detector: the detector's name.
-        plan: the plan, anywhere.
-        manifest: of the plan.
-        shared: files of the other models that the detector needs, by their paths in the repository.
+        new: the plan.
         keep: versions that stay, the new one among them.
 
     Raises:
@@ -83,26 +95,43 @@ def install_plan(
         incoming = model / _INCOMING
         try:
             make_folder(incoming)
-            write_atomically(incoming / MANIFEST_FILE, manifest.to_json().encode())
-            _copy(plan, incoming / PLAN_FILE)
+            write_atomically(incoming / MANIFEST_FILE, new.manifest.to_json().encode())
+            _copy(new.file, incoming / PLAN_FILE)
             incoming.rename(model / str(version))
         except BaseException:
             shutil.rmtree(incoming, ignore_errors=True)
             if not any(model.iterdir()):
                 model.rmdir()
             raise
-        serve_version(plans, detector, version, shared)
+        _serve(plans, detector, version, new.shared)
         _prune(model, keep=keep)
     return version
 
 
-def serve_version(plans: Path, detector: str, version: int, shared: Mapping[str, bytes] | None = None) -> None:
-    """Switch an opened repository to a version that is there; its ensemble becomes that version's.
+def serve_plan(plans: Path, detector: str, version: int, info: DetectorInfo, shared: Mapping[str, bytes]) -> None:
+    """Switch to a version that is there, or give the served one's models what has changed but for the plan.
+
+    Args:
+        plans: the repository.
+        detector: the detector's name.
+        version: the version.
+        info: what the detector tells about itself now.
+        shared: as in `NewPlan`.
 
     Raises:
         PlanError: its manifest cannot be read.
         OSError: the repository cannot be written.
     """
+    with opened(plans):
+        folder = plans / contract.network_name(detector) / str(version)
+        manifest = read_manifest(folder)
+        if (now := replace(manifest, parameters=info.to_parameters())) != manifest:
+            write_atomically(folder / MANIFEST_FILE, now.to_json().encode())
+        _serve(plans, detector, version, shared)
+
+
+def _serve(plans: Path, detector: str, version: int, shared: Mapping[str, bytes] | None = None) -> None:
+    """Switch an opened repository to a version that is there; its ensemble becomes that version's."""
     network = contract.network_name(detector)
     info = DetectorInfo.from_parameters(read_manifest(plans / network / str(version)).parameters)
     replace_files(
@@ -139,19 +168,30 @@ def roll_back(plans: Path, detector: str, *, to: int | None = None) -> PlanVersi
         older = [version for version in there if version < served]
         wanted = to if to is not None else max(older, default=None)
         if wanted not in there:
-            what = "an older version" if to is None else f"a version {to}"
+            what = "older version" if to is None else f"version {to}"
             raise InvalidOptionError(
-                f"{detector} has no {what.split(' ', 1)[1]}: it has {', '.join(map(str, there))}, and serves {served}"
+                f"{detector} has no {what}: it has {', '.join(map(str, there))}, and serves {served}"
             )
         manifest = there[wanted].manifest
         if manifest is None:
             raise ExportError(f"version {wanted} of {detector} has no manifest that can be read; choose with --to")
-        serve_version(plans, detector, wanted)
+        _serve(plans, detector, wanted)
         for version, plan in there.items():
             if plan.manifest is not None and plan.manifest.rolled_back != (version > wanted):
                 marked = replace(plan.manifest, rolled_back=version > wanted)
                 write_atomically(plans / network / str(version) / MANIFEST_FILE, marked.to_json().encode())
     return replace(there[wanted], served=True)
+
+
+def outdated(plans: Path, repository: Path) -> list[str]:
+    """Served plans that were built from another ONNX file than stands in the model repository now, one message each."""
+    found = []
+    for plan in list_plans(plans):
+        network = contract.network_name(plan.detector)
+        onnx = repository / network / str(contract.MODEL_VERSION) / contract.ONNX_FILE
+        if plan.served and plan.manifest and onnx.is_file() and file_sha256(onnx) != plan.manifest.onnx_sha256:
+            found.append(f"{network} version {plan.version}: it was built from another file than {onnx}")
+    return found
 
 
 def _manifest_or_none(folder: Path) -> Manifest | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sightline_export.repository_lock import locked
 
-from .manifest import CONFIG_FILE, JOURNAL_FILE
+from .manifest import CONFIG_FILE, JOURNAL_FILE, MANIFEST_FILE, PLAN_FILE
 
 TEMPORARY_PREFIX = ".sightline-"
 _FOLDER_MODE, _FILE_MODE = 0o755, 0o644
@@ -92,7 +92,7 @@ def _finish(repository: Path) -> None:
 
 
 def _clean(repository: Path) -> None:
-    """Remove what only a killed program leaves: temporary files, and folders of a model that never got a configuration."""
+    """Remove what only a killed program leaves: temporary files, and models that never got their configuration."""
     for pattern in ("", "*/", "*/*/"):
         for left in repository.glob(f"{pattern}{TEMPORARY_PREFIX}*"):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -103,8 +103,6 @@ def _clean(repository: Path) -> None:
 
 def _remove_unfinished(model: Path) -> None:
     """A model without configuration is removed if it holds nothing but folders and what a build writes there."""
-    from .manifest import MANIFEST_FILE, PLAN_FILE
-
     files = [path for path in model.rglob("*") if path.is_file()]
     if all(path.name in (MANIFEST_FILE, PLAN_FILE) for path in files):
         shutil.rmtree(model)
