@@ -38,16 +38,15 @@ _SPEAKS_HTTP = re.compile("http1|parsing HTTP/2|failed to connect.*Socket closed
 # What gRPC and proxies say of a message; the same status code also stands for limits of rate and load.
 _TOO_LARGE = re.compile(r"larger than|too (large|big)|(message|body|payload|frame)\W+(size|length)", re.IGNORECASE)
 _RATE_LIMITED = re.compile(r"rate.?limit|too many requests|quota", re.IGNORECASE)
-_TLS_FAILED = re.compile("handshake failed|Hostname Verification|CERTIFICATE_VERIFY_FAILED", re.IGNORECASE)
+_TLS_FAILED = re.compile("handshake (read |write )?failed|hostname verification|CERTIFICATE_VERIFY", re.IGNORECASE)
+_NO_TLS = "what listens there does not speak TLS: give the proxy's port, or no TLS (--tls, --tls-ca)"
 # What BoringSSL's words mean, by what is seen in gRPC's text; releases of gRPC tell more or less of them.
 _TLS_WORDS = (
     ("has expired", "the server's certificate has expired: have it renewed, and the proxy reloaded"),
     ("not yet valid", "the server's certificate is not valid yet: check the clocks of both machines"),
     ("Hostname Verification", "the server's certificate is for other names: connect by a name that it holds"),
-    (
-        "WRONG_VERSION_NUMBER",
-        "what listens there does not speak TLS: give the proxy's port, or no TLS (--tls, --tls-ca)",
-    ),
+    ("WRONG_VERSION_NUMBER", _NO_TLS),
+    ("Socket closed", _NO_TLS),
     (
         "CERTIFICATE_VERIFY_FAILED",
         "nobody who is trusted has signed the server's certificate: give its authority's with --tls-ca FILE",

@@ -83,6 +83,7 @@ def test_image_errors_keep_their_kind(kind: str) -> None:
         ("PERMISSION_DENIED", "not yours", errors.PermissionDeniedError),
         ("UNAVAILABLE", "This protocol is restricted, expecting header 'x'", errors.PermissionDeniedError),
         ("UNAVAILABLE", "Ssl handshake failed: SSL_ERROR_SSL", errors.SecureConnectionError),
+        ("UNAVAILABLE", "Handshake read failed (Socket closed)", errors.SecureConnectionError),
         ("UNAVAILABLE", "Hostname Verification Check failed.", errors.SecureConnectionError),
         ("INVALID_ARGUMENT", "unexpected shape", errors.InferenceError),
         ("INTERNAL", "CUDA out of memory", errors.InferenceError),

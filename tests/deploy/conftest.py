@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from tests.conftest import skip_or_fail
 from tests.deploy.compose_file import CHECKOUT
+from tests.deploy.proxy_process import Proxy
 from tests.deploy.triton_process import TritonProcess
 
 from sightline.errors import MissingDependencyError
+from sightline_server.launcher import EmbeddedServer
 
 ADMIN_KEY = "0123456789abcdef-for-tests"
 
@@ -52,3 +54,18 @@ def program(name: str, package: str) -> str:
         skip_or_fail(f"needs {name} (Debian package {package}, see deploy/apt.txt)")
     assert found
     return found
+
+
+PROXY_TOKENS = {"alice": "standard", "trusty": "trusted", "root": "admin", "small": "small", "narrow": "narrow"}
+PROXY_CLASSES = """
+small   500 64 1m 2 no
+narrow  20  2  1m 0 no
+"""
+
+
+@pytest.fixture(scope="session")
+def proxy(server: EmbeddedServer) -> Iterator[Proxy]:
+    """nginx before the session's server, with a token of each class, and of two that only tests have."""
+    program("nginx", "nginx")
+    with Proxy(grpc=server.grpc_url, http=server.http_url, tokens=PROXY_TOKENS, classes=PROXY_CLASSES) as running:
+        yield running
