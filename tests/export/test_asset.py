@@ -12,7 +12,7 @@ from threading import Barrier
 import pytest
 
 from sightline.errors import CheckpointError
-from sightline_export.sources.asset import download
+from sightline_export.asset import download
 
 CONTENT = bytes(range(256)) * 10_000
 

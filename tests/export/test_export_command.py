@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,28 @@ def test_the_command_without_a_gate(tiny_onnx: Path, tmp_path: Path) -> None:
     [["--min-match", "2"], ["--sample", "/nowhere"], ["--iou", "7"], ["--json", "/nowhere/a.json"]],
 )
 def test_bad_options_are_refused_before_anything_is_read(arguments: list[str], tmp_path: Path) -> None:
-    done = CliRunner().invoke(cli, ["export", str(tmp_path / "missing.pt"), *arguments])
+    done = CliRunner().invoke(cli, ["export", "yolo11n.yaml", "--repository", str(tmp_path), *arguments])
     assert done.exit_code != 0
     assert "reading" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "reason"),
+    [
+        ("folder/missing.pt", [], "does not exist; give the path of a checkpoint"),
+        ("folder.pt", [], "is not a file; give the path of one checkpoint"),
+        ("missing.onnx", [], "does not exist or is not a file; give the path of one ONNX file"),
+        ("yolov8n.engine", [], "a TensorRT engine, which runs on one version of TensorRT"),
+        ("model.pth", ["--family", "yolox"], "--family yolox is for .onnx files"),
+    ],
+)
+def test_what_its_name_tells_is_refused_before_anything_heavy_is_imported(
+    source: str, arguments: list[str], reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder.pt").mkdir()
+    script = "import atexit, sys, sightline.cli; atexit.register(lambda: print(*sys.modules)); sightline.cli.main()"
+    command = [sys.executable, "-c", script, "export", source, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert not {"torch", "onnx", "onnxscript", "onnxruntime"} & set(done.stdout.split())

@@ -18,6 +18,7 @@ from sightline.errors import MissingDependencyError
 from sightline.parity import PRECISION_DEMANDS
 from sightline_export.families import FAMILIES
 from sightline_export.options import ExportOptions
+from sightline_export.source_file import check_source
 
 if TYPE_CHECKING:
     from sightline.cli._chain import EmbeddedChain
@@ -126,6 +127,7 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
     """
     # What can be refused at once is refused before anything heavy is imported.
     options = _options(choices)
+    check_source(source, family=options.family)
     if name is not None:
         contract.check_model_name(name)
     if choices["json_file"] is not None:

@@ -6,40 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from sightline.errors import CheckpointError, InvalidOptionError
-from sightline_export.families import FAMILIES, ONNX_SUFFIX
+from sightline_export.asset import existing_checkpoint
 from sightline_export.options import ExportOptions
 from sightline_export.raw import RawNetwork
+from sightline_export.source_file import ARCHITECTURE_SUFFIXES, ONNX_SUFFIXES, RANDOM_SUFFIXES, check_source
 
-from .asset import existing_checkpoint
 from .checkpoint_kind import CheckpointKind, checkpoint_kind
 from .padding import with_kept_padding
 from .yolov5 import ORIGINAL_PREFIX
 
-CHECKPOINT_SUFFIXES = (".pt", ".pth")
-ARCHITECTURE_SUFFIXES = (".yaml", ".yml")
-RANDOM_SUFFIXES = (".random",)
-ONNX_SUFFIXES = (ONNX_SUFFIX,)
 _FAMILIES_OF = {CheckpointKind.ORIGINAL: ("yolov5",)}
 """What may be asked for beside a checkpoint that needs no asking."""
-_GIVE_ORIGIN = "give the .pt or the .onnx that it was made of"
-_OTHER_FORMATS = {
-    ".engine": f"a TensorRT engine, which runs on one version of TensorRT and one sort of GPU only; {_GIVE_ORIGIN}",
-    ".plan": f"a TensorRT engine, which runs on one version of TensorRT and one sort of GPU only; {_GIVE_ORIGIN}",
-    ".trt": f"a TensorRT engine, which runs on one version of TensorRT and one sort of GPU only; {_GIVE_ORIGIN}",
-    ".tflite": f"a TensorFlow Lite model; {_GIVE_ORIGIN}",
-    ".pb": f"a TensorFlow graph; {_GIVE_ORIGIN}",
-    ".h5": f"a Keras model; {_GIVE_ORIGIN}",
-    ".keras": f"a Keras model; {_GIVE_ORIGIN}",
-    ".torchscript": f"TorchScript; {_GIVE_ORIGIN}",
-    ".mlmodel": f"a Core ML model; {_GIVE_ORIGIN}",
-    ".mlpackage": f"a Core ML model; {_GIVE_ORIGIN}",
-    ".xml": f"an OpenVINO model; {_GIVE_ORIGIN}",
-    ".bin": f"weights of an OpenVINO or ncnn model; {_GIVE_ORIGIN}",
-    ".param": f"an ncnn model; {_GIVE_ORIGIN}",
-    ".safetensors": "weights alone; give the .pt that training saved with its model in it, or an .onnx",
-    ".weights": "weights of Darknet; convert them to ONNX and give that file",
-    ".cfg": "an architecture of Darknet; convert it with its weights to ONNX and give that file",
-}
 
 
 def load(source: Path, options: ExportOptions) -> RawNetwork:
@@ -64,10 +41,8 @@ def load(source: Path, options: ExportOptions) -> RawNetwork:
 
 
 def _load(source: Path, options: ExportOptions) -> RawNetwork:
+    check_source(source, family=options.family)
     suffix = source.suffix.lower()
-    if suffix not in (*CHECKPOINT_SUFFIXES, *ARCHITECTURE_SUFFIXES, *RANDOM_SUFFIXES, *ONNX_SUFFIXES):
-        raise _unreadable(source, suffix)
-    _check_family(source, suffix, options)
     if suffix in ONNX_SUFFIXES:
         from .onnx_file import load_onnx
 
@@ -108,22 +83,3 @@ def _load_checkpoint(path: Path, options: ExportOptions) -> RawNetwork:
     from .ultralytics import load_checkpoint
 
     return load_checkpoint(path, options)
-
-
-def _check_family(source: Path, suffix: str, options: ExportOptions) -> None:
-    """A family that was asked for must be one that such files hold."""
-    if options.family is None or suffix in FAMILIES[options.family].suffixes:
-        return
-    fitting = [family.name for family in FAMILIES.values() if suffix in family.suffixes]
-    advice = f"choose one of {', '.join(fitting)}, or leave out --family" if fitting else "leave out --family"
-    raise InvalidOptionError(
-        f"--family {options.family} is for {' and '.join(FAMILIES[options.family].suffixes)} files, and {source} is "
-        f"none; {advice}"
-    )
-
-
-def _unreadable(source: Path, suffix: str) -> CheckpointError:
-    if suffix in _OTHER_FORMATS:
-        return CheckpointError(f"{source} is, by its name, {_OTHER_FORMATS[suffix]}")
-    allowed = ", ".join((*CHECKPOINT_SUFFIXES, *ARCHITECTURE_SUFFIXES, *RANDOM_SUFFIXES, *ONNX_SUFFIXES))
-    return CheckpointError(f"{source} is none of the files that can be exported; their names end in {allowed}")

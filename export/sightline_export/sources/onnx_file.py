@@ -116,8 +116,6 @@ def _as_served(model: onnx.ModelProto, source: Path, picture: PictureInput, *, i
 
 
 def _read_graph(source: Path) -> onnx.ModelProto:
-    if not source.is_file():
-        raise CheckpointError(f"{source} does not exist or is not a file; give the path of one ONNX file")
     try:
         model = onnx.load(source)
         if not model.graph.node:

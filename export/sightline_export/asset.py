@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
-import urllib.request
 from pathlib import Path
 
 from sightline.errors import CheckpointError
@@ -25,24 +23,42 @@ _RELEASES = (
 _TIMEOUT_SECONDS = 20.0
 
 
+def check_available(source: Path) -> None:
+    """Refuse what is no file and no official checkpoint's bare name; nothing is downloaded yet.
+
+    Raises:
+        CheckpointError: it is not there, and cannot be had.
+    """
+    if source.is_file():
+        return
+    if source.exists():
+        raise CheckpointError(f"{source} is not a file; give the path of one checkpoint")
+    if _published(source) is None:
+        raise CheckpointError(
+            f"{source} does not exist; give the path of a checkpoint, or the bare name of an official one, such as "
+            "yolov8n.pt, which is then downloaded"
+        )
+
+
 def existing_checkpoint(source: Path) -> Path:
     """`source` itself if it is a file; an official checkpoint's bare name is downloaded into the working directory.
 
     Raises:
         CheckpointError: it is not there, and cannot be had.
     """
-    if source.is_file():
-        return source
-    if source.exists():
-        raise CheckpointError(f"{source} is not a file; give the path of one checkpoint")
-    folder = next((url for names, url in _RELEASES if names.fullmatch(source.name)), None)
-    if source.parent != Path() or folder is None:
-        raise CheckpointError(
-            f"{source} does not exist; give the path of a checkpoint, or the bare name of an official one, such as "
-            "yolov8n.pt, which is then downloaded"
-        )
-    download(folder + source.name, source)
+    check_available(source)
+    url = _published(source)
+    if not source.is_file() and url is not None:
+        download(url, source)
     return source
+
+
+def _published(source: Path) -> str | None:
+    """Where an official checkpoint of that bare name is published."""
+    if source.parent != Path():
+        return None
+    folder = next((url for names, url in _RELEASES if names.fullmatch(source.name)), None)
+    return None if folder is None else folder + source.name
 
 
 def download(url: str, target: Path) -> None:
@@ -51,6 +67,9 @@ def download(url: str, target: Path) -> None:
     Raises:
         CheckpointError: it cannot be had, or ended early.
     """
+    import http.client
+    import urllib.request
+
     # Another export may be at the same file, in another container of the same process number.
     part = target.with_name(f"{target.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
