@@ -211,6 +211,9 @@ ENGINES = TensorSpec("engines", "UINT8", (-1,))
 """JSON text: an `EngineInfo` by model name, for each model that a stand-in backend runs."""
 
 
+Device = Literal["cpu", "gpu"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineInfo:
     """What runs one model behind a stand-in backend.
@@ -219,7 +222,8 @@ class EngineInfo:
         engine: such as `openvino`, `onnxruntime` or `dali`.
         version: the engine's version.
         precision: arithmetic that it really uses, which may be another than the model asks for.
-        threads: threads of each instance.
+        threads: threads of each instance on the CPU.
+        device: where it computes.
         reason: why it is not the engine or precision that was asked for; empty where it is.
     """
 
@@ -227,6 +231,7 @@ class EngineInfo:
     version: str
     precision: str
     threads: int
+    device: Device = "cpu"
     reason: str = ""
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sightline_server.cuda import Parts
+from sightline_server.dlpack import Values
 from sightline_server.engines import Array, Arrays, Engine, EngineError
 
 Answer = Arrays | EngineError
 
 
-def run_requests(engine: Engine, requests: Sequence[Arrays], *, batched: bool) -> list[Answer]:
+def run_requests(engine: Engine, requests: Sequence[Mapping[str, Values]], *, batched: bool) -> list[Answer]:
     """The outputs of every request, or its own error.
 
     Args:
@@ -24,7 +26,7 @@ def run_requests(engine: Engine, requests: Sequence[Arrays], *, batched: bool) -
     if not batched or not _alike(requests):
         return _run_singly(engine, requests)
     try:
-        outputs = engine.run({name: np.concatenate([request[name] for request in requests]) for name in requests[0]})
+        outputs = engine.run({name: _joined([request[name] for request in requests]) for name in requests[0]})
     except EngineError:
         # Somebody's fault: find out whose.
         return _run_singly(engine, requests)
@@ -34,13 +36,19 @@ def run_requests(engine: Engine, requests: Sequence[Arrays], *, batched: bool) -
     return list(_split(outputs, sizes))
 
 
-def _alike(requests: Sequence[Arrays]) -> bool:
+def _joined(values: Sequence[Values]) -> Array | Parts:
+    """One array; where one of them lies on a GPU, left for the engine to bring together there."""
+    arrays = [each for each in values if isinstance(each, np.ndarray)]
+    return np.concatenate(arrays) if len(arrays) == len(values) else Parts(tuple(values))
+
+
+def _alike(requests: Sequence[Mapping[str, Values]]) -> bool:
     """Whether all requests agree in everything but the number of images."""
     shapes = [{name: (values.dtype, values.shape[1:]) for name, values in request.items()} for request in requests]
     return all(shape == shapes[0] for shape in shapes)
 
 
-def _run_singly(engine: Engine, requests: Sequence[Arrays]) -> list[Answer]:
+def _run_singly(engine: Engine, requests: Sequence[Mapping[str, Values]]) -> list[Answer]:
     answers = []
     for request in requests:
         answer = _run(engine, request)
@@ -51,16 +59,15 @@ def _run_singly(engine: Engine, requests: Sequence[Arrays]) -> list[Answer]:
     return answers
 
 
-def _run(engine: Engine, request: Arrays) -> Answer:
+def _run(engine: Engine, request: Mapping[str, Values]) -> Answer:
     try:
         return engine.run(request)
     except EngineError as error:
         return error
 
 
-def _batch_size(request: Arrays) -> int:
-    first: Array = next(iter(request.values()))
-    return len(first)
+def _batch_size(request: Mapping[str, Values]) -> int:
+    return len(next(iter(request.values())))
 
 
 def _split(outputs: Arrays, sizes: Sequence[int]) -> list[Arrays]:

@@ -5,16 +5,30 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from sightline.contract import MAX_BATCH_SIZE, MAX_IMAGE_SIZE, NETWORK_INSTANCES, PREPROCESSING_INSTANCES
+from sightline_server.gpu import NO_GPUS, Gpus
 from sightline_server.locate import TritonFiles
 from sightline_server.options import ServerOptions
 from sightline_server.ports import Ports
 from sightline_server.staging import backends_folder, own_repository, repository_view
 
 _KEY = "sightline-private"
+_BATCH_BYTES = MAX_BATCH_SIZE * 3 * MAX_IMAGE_SIZE**2
+CUDA_POOL_BYTES = _BATCH_BYTES * (PREPROCESSING_INSTANCES + NETWORK_INSTANCES)
+"""Memory on each GPU for what models hand on: a full batch of the largest pictures for every instance of a detector.
+
+What does not fit goes through the host's memory, and nobody is told.
+"""
+PINNED_POOL_BYTES = 64 * 2**20
 
 
-def server_command(
-    options: ServerOptions, files: TritonFiles, ports: Ports, folder: Path, shared_memory_prefix: str
+def server_command(  # noqa: PLR0913, PLR0917 - what makes a run
+    options: ServerOptions,
+    files: TritonFiles,
+    ports: Ports,
+    folder: Path,
+    shared_memory_prefix: str,
+    gpus: Gpus = NO_GPUS,
 ) -> list[str]:
     """Program and arguments.
 
@@ -24,10 +38,11 @@ def server_command(
         ports: TCP ports to listen on.
         folder: the run's folder.
         shared_memory_prefix: how the names of segments in /dev/shm are to begin.
+        gpus: those that the models run on.
     """
     return [
         str(files.binary),
-        f"--model-repository={repository_view(folder, options)}",
+        f"--model-repository={repository_view(folder, options, gpus)}",
         f"--model-repository={own_repository(folder)}",
         f"--backend-directory={backends_folder(folder)}",
         f"--cache-directory={files.caches}",
@@ -45,11 +60,21 @@ def server_command(
         "--exit-on-error=true",
         "--strict-readiness=true",
         f"--exit-timeout-secs={max(1, int(options.stop_timeout_seconds))}",
-        "--allow-gpu-metrics=false",
-        "--pinned-memory-pool-byte-size=0",
+        *_memory(gpus.count),
         # Quantiles of the latencies, as the deployment's dashboard and alerts want them; no slower, measured.
         "--metrics-config=summary_latencies=true",
         "--log-format=default",
+    ]
+
+
+def _memory(gpu_count: int) -> list[str]:
+    """Without a GPU, nothing of what serves GPUs only."""
+    if not gpu_count:
+        return ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
+    return [
+        "--allow-gpu-metrics=true",
+        f"--pinned-memory-pool-byte-size={PINNED_POOL_BYTES}",
+        *(f"--cuda-memory-pool-byte-size={index}:{CUDA_POOL_BYTES}" for index in range(gpu_count)),
     ]
 
 

@@ -10,16 +10,17 @@ import numpy.typing as npt
 
 from sightline.errors import CorruptImageError, ImageError
 from sightline.headers import ImageHeader, check_image
+from sightline_server.dlpack import Values
 from sightline_server.pipeline import PIPELINE_ERRORS, Pictures, Pipeline
 
 
 class Preprocessed(NamedTuple):
-    """A batch: one row per image, zeros in the rows of those that `errors` (index to error) names.
+    """A batch: one row per image; those that `errors` (index to error) names have zeros, or None on a GPU.
 
-    The arrays stay valid until the next call; shapes as in `Pictures`.
+    Numpy arrays stay valid until the next call; types and shapes as in `Pictures`.
     """
 
-    images: npt.NDArray[Any]
+    images: Any
     original_shapes: npt.NDArray[np.int64]
     errors: dict[int, ImageError]
 
@@ -48,7 +49,9 @@ class Preprocessor:
                 return Preprocessed(*pictures, errors)
             chunks = [[index] for index in headers] if len(headers) > 1 else []
             errors = {} if chunks else {0: _undecodable(headers[0])}
-        images = np.zeros((len(files), *self._blank_hw, 3), np.uint8)
+        images: Any = np.zeros((len(files), *self._blank_hw, 3), np.uint8)
+        if self._pipeline.device is not None:
+            images = [None] * len(files)
         shapes = np.zeros((len(files), 3), np.int64)
         for chunk in chunks:
             for index, picture, shape in self._pictures(files, headers, chunk, errors):
@@ -67,7 +70,7 @@ class Preprocessor:
 
     def _pictures(
         self, files: Sequence[bytes], headers: dict[int, ImageHeader], chunk: list[int], errors: dict[int, ImageError]
-    ) -> Iterator[tuple[int, npt.NDArray[Any], npt.NDArray[np.int64]]]:
+    ) -> Iterator[tuple[int, Values, npt.NDArray[np.int64]]]:
         """Picture and shape of each image of a chunk that can be decoded; the others are put into `errors`."""
         pictures = self._try([files[index] for index in chunk])
         if pictures is not None:

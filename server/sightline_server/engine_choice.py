@@ -1,4 +1,7 @@
-"""Chooses the engine of a model: OpenVINO where it proves itself, else ONNX Runtime; and says which, and why."""
+"""Chooses the engine of a model, and says which it is, and why.
+
+On a GPU ONNX Runtime, on the CPU OpenVINO, each where it proves itself; else ONNX Runtime on the CPU.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,20 @@ import fcntl
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sightline.contract import PRECISION_PARAMETER, PRECISIONS, EngineInfo, Precision
+from sightline.contract import PRECISION_PARAMETER, PRECISIONS, Device, EngineInfo, Precision
 from sightline.errors import LaunchError, MissingDependencyError
 from sightline_server import environment
 from sightline_server.cpu import threads_per_instance
+from sightline_server.cuda import open_device
 from sightline_server.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine, openvino_precisions
+from sightline_server.onnx_gpu import open_on_gpu
 from sightline_server.samples import DTYPES, sample_inputs
-from sightline_server.smoke_test import try_openvino
+from sightline_server.smoke_test import try_engine
+from sightline_server.tensorrt_engine import TensorRtEngine
 
 
 @dataclass(frozen=True)
@@ -32,21 +38,73 @@ class Wish:
     reason: str = ""
 
 
-def open_engine(config: Mapping[str, Any], model_folder: Path, file: Path) -> tuple[Engine, EngineInfo]:
+def open_engine(
+    config: Mapping[str, Any], model_folder: Path, file: Path, device: int | None = None
+) -> tuple[Engine, EngineInfo]:
     """The engine of one instance, and what to tell about it.
 
     Args:
         config: the model's configuration as Triton hands it to the backend.
         model_folder: the model's folder.
         file: its ONNX graph.
+        device: number of the GPU that Triton gave this instance; None for the CPU.
 
     Raises:
         MissingDependencyError: ONNX Runtime would be needed and is not installed.
         LaunchError: no engine can load the graph, or its tensors are not those of the configuration.
     """
     _check_types(config)
+    if device is None:
+        engine, info = _open_on_cpu(config, model_folder, file)
+    else:
+        problem = _proof(config, model_folder, file, "fp32", device)
+        if problem:
+            engine, info = _open_on_cpu(config, model_folder, file)
+            info = replace(info, reason="; ".join(filter(None, [f"on the CPU: {problem}", info.reason])))
+        else:
+            engine, info = _open_on_gpu(config, model_folder, file, device)
+    _check_names("input", config["input"], engine.inputs, file)
+    _check_names("output", config["output"], engine.outputs, file)
+    return engine, info
+
+
+def open_plan(config: Mapping[str, Any], file: Path, device: int | None) -> tuple[Engine, EngineInfo]:
+    """TensorRT for one instance, and what to tell about it.
+
+    Args:
+        config: the model's configuration as Triton hands it to the backend.
+        file: the plan.
+        device: number of the GPU that Triton gave this instance; None for the CPU.
+
+    Raises:
+        MissingDependencyError: TensorRT is not installed.
+        LaunchError: there is no GPU, the plan is not for it, or its tensors are not those of the configuration.
+    """
+    _check_types(config)
+    if device is None:
+        raise LaunchError(
+            f"{file.name} is a TensorRT plan, which only the kind of GPU that it was built on runs, and there is none "
+            "here; serve the repository of the ONNX models instead"
+        )
+    engine = TensorRtEngine(file, device=open_device(device), precision=_asked(config))
+    _check_names("input", config["input"], engine.inputs, file)
+    _check_names("output", config["output"], engine.outputs, file)
+    return engine, _info(engine, threads_per_instance(config), device="gpu")
+
+
+def _open_on_gpu(config: Mapping[str, Any], model_folder: Path, file: Path, device: int) -> tuple[Engine, EngineInfo]:
+    engine = open_on_gpu(file, device)
+    for batch_size in range(1, int(config["max_batch_size"]) + 1):
+        # Each size makes the GPU's libraries choose and load code, which clients are not to wait for.
+        engine.run(sample_inputs(config, model_folder, batch_size))
+    asked = _asked(config)
+    reason = "" if asked == engine.precision else f"{asked} is for CPUs, and ONNX Runtime on a GPU knows fp32 only"
+    return engine, _info(engine, threads_per_instance(config), device="gpu", reason=reason)
+
+
+def _open_on_cpu(config: Mapping[str, Any], model_folder: Path, file: Path) -> tuple[Engine, EngineInfo]:
     threads = threads_per_instance(config)
-    asked = config.get("parameters", {}).get(PRECISION_PARAMETER, {}).get("string_value", "fp32")
+    asked = _asked(config)
     engine: Engine
     try:
         wish = choose_precision(asked, openvino_precisions())
@@ -59,12 +117,23 @@ def open_engine(config: Mapping[str, Any], model_folder: Path, file: Path) -> tu
     else:
         engine = OpenVinoEngine(file, precision=wish.precision, threads=threads)
         reason = wish.reason
-    _check_names("input", config["input"], engine.inputs, file)
-    _check_names("output", config["output"], engine.outputs, file)
-    info = EngineInfo(
-        engine=engine.name, version=engine.version, precision=engine.precision, threads=threads, reason=reason
+    return engine, _info(engine, threads, reason=reason)
+
+
+def _asked(config: Mapping[str, Any]) -> str:
+    precision: str = config.get("parameters", {}).get(PRECISION_PARAMETER, {}).get("string_value", "fp32")
+    return precision
+
+
+def _info(engine: Engine, threads: int, *, device: Device = "cpu", reason: str = "") -> EngineInfo:
+    return EngineInfo(
+        engine=engine.name,
+        version=engine.version,
+        precision=engine.precision,
+        threads=threads,
+        device=device,
+        reason=reason,
     )
-    return engine, info
 
 
 def _check_types(config: Mapping[str, Any]) -> None:
@@ -89,18 +158,20 @@ def choose_precision(asked: str, available: tuple[Precision, ...]) -> Wish:
     return Wish("fp32", f"precision {asked!r} is not for CPUs ({', '.join(PRECISIONS)})")
 
 
-def _proof(config: Mapping[str, Any], model_folder: Path, file: Path, precision: Precision) -> str:
-    """What `try_openvino` says, asked once for all instances of a run."""
+def _proof(
+    config: Mapping[str, Any], model_folder: Path, file: Path, precision: Precision, device: int | None = None
+) -> str:
+    """What `try_engine` says, asked once for all instances of a run."""
     inputs = sample_inputs(config, model_folder)
     run_folder = environment.run_folder()
     if run_folder is None:
-        return try_openvino(file, inputs, precision)
+        return try_engine(file, inputs, precision, device=device)
     stat = file.stat()
-    key = hashlib.sha256(f"{file.resolve()} {stat.st_size} {stat.st_mtime_ns} {precision}".encode()).hexdigest()
-    verdict = run_folder / f"smoke-{key[:16]}"
+    subject = f"{file.resolve()} {stat.st_size} {stat.st_mtime_ns} {precision} {device}"
+    verdict = run_folder / f"smoke-{hashlib.sha256(subject.encode()).hexdigest()[:16]}"
     with _locked(verdict.with_suffix(".lock")):
         if not verdict.exists():
-            verdict.write_text(try_openvino(file, inputs, precision), encoding="utf-8")
+            verdict.write_text(try_engine(file, inputs, precision, device=device), encoding="utf-8")
         return verdict.read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""What computes an ONNX graph on the CPU: OpenVINO or ONNX Runtime, behind one interface."""
+"""What computes a network behind one interface, and the engines for the CPU: OpenVINO and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Engine(Protocol):
     """One loaded graph, for one thread at a time.
 
     Attributes:
-        name: `openvino` or `onnxruntime`.
+        name: `openvino`, `onnxruntime` or `tensorrt`.
         version: of that package.
         precision: arithmetic that it uses.
         inputs: names of the graph's inputs.
@@ -38,12 +38,15 @@ class Engine(Protocol):
 
     name: str
     version: str
-    precision: Precision
+    precision: str
     inputs: Sequence[str]
     outputs: Sequence[str]
 
-    def run(self, inputs: Mapping[str, Array]) -> Arrays:
+    def run(self, inputs: Mapping[str, Any]) -> Arrays:
         """Compute every output, by name; the arrays stay valid until the next call.
+
+        Args:
+            inputs: arrays; an engine for a GPU also takes `RawArray` and `Parts`.
 
         Raises:
             EngineError: the engine failed.
@@ -64,15 +67,10 @@ class OnnxRuntimeEngine:
     """
 
     name = "onnxruntime"
-    precision: Precision = "fp32"
+    precision: str = "fp32"
 
     def __init__(self, file: Path, *, threads: int) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"onnxruntime cannot be imported ({error}): pip install onnxruntime"
-            ) from error
+        onnxruntime = import_onnxruntime()
         self.version: str = onnxruntime.__version__
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -80,14 +78,14 @@ class OnnxRuntimeEngine:
         # Threads that wait by spinning would take the core from the other instances and from the decoder.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # errors come as exceptions
-        with _readable_errors(LaunchError, f"ONNX Runtime cannot load {file}"):
+        with readable_errors(LaunchError, f"ONNX Runtime cannot load {file}"):
             self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         self.inputs: Sequence[str] = [tensor.name for tensor in self._session.get_inputs()]
         self.outputs: Sequence[str] = [tensor.name for tensor in self._session.get_outputs()]
 
     def run(self, inputs: Mapping[str, Array]) -> Arrays:
         """Compute every output."""
-        with _readable_errors(EngineError, "ONNX Runtime failed"):
+        with readable_errors(EngineError, "ONNX Runtime failed"):
             values = self._session.run(self.outputs, dict(inputs))
         return dict(zip(self.outputs, values, strict=True))
 
@@ -110,7 +108,7 @@ class OpenVinoEngine:
     def __init__(self, file: Path, *, precision: Precision, threads: int) -> None:
         openvino = _import_openvino()
         self.version: str = openvino.__version__.partition("-")[0]
-        self.precision = precision
+        self.precision: str = precision
         options = {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
             "PERFORMANCE_HINT": "LATENCY",
@@ -119,7 +117,7 @@ class OpenVinoEngine:
             # Each instance is a process that knows nothing of the others: pinned, they would share the same core.
             "ENABLE_CPU_PINNING": False,
         }
-        with _readable_errors(LaunchError, f"OpenVINO cannot load {file}"):
+        with readable_errors(LaunchError, f"OpenVINO cannot load {file}"):
             compiled = openvino.Core().compile_model(str(file), "CPU", options)
         self._request = compiled.create_infer_request()
         self.inputs: Sequence[str] = [tensor.get_any_name() for tensor in compiled.inputs]
@@ -129,7 +127,7 @@ class OpenVinoEngine:
 
     def run(self, inputs: Mapping[str, Array]) -> Arrays:
         """Compute every output."""
-        with _readable_errors(EngineError, "OpenVINO failed"):
+        with readable_errors(EngineError, "OpenVINO failed"):
             values = self._request.infer(dict(inputs), share_inputs=True, share_outputs=True)
         arrays = [np.asarray(values[index]) for index in range(len(self._names))]
         return {name: array for names, array in zip(self._names, arrays, strict=True) for name in names}
@@ -145,6 +143,19 @@ def openvino_precisions() -> tuple[Precision, ...]:
     return ("fp32", "bf16") if "BF16" in capabilities else ("fp32",)
 
 
+def import_onnxruntime() -> Any:
+    """The package, for the CPU or for GPUs: both have one name.
+
+    Raises:
+        MissingDependencyError: neither is installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError(f"onnxruntime cannot be imported ({error}): pip install onnxruntime") from error
+    return onnxruntime
+
+
 def _import_openvino() -> Any:
     try:
         import openvino
@@ -154,8 +165,8 @@ def _import_openvino() -> Any:
 
 
 @contextlib.contextmanager
-def _readable_errors(kind: type[Exception], what: str) -> Iterator[None]:
-    """Both engines raise RuntimeError and a dozen kinds of their own, which share only `Exception`."""
+def readable_errors(kind: type[Exception], what: str) -> Iterator[None]:
+    """Raise `kind` for what engines raise: RuntimeError and a dozen kinds of their own, sharing only `Exception`."""
     try:
         yield
     except Exception as error:

@@ -23,6 +23,7 @@ from sightline.errors import LaunchError, ModelLoadError, PortInUseError
 from sightline_server import log, repository, staging, supervisor
 from sightline_server.command import server_command
 from sightline_server.engine_report import recorded_engines
+from sightline_server.gpu import NO_GPUS, Gpus, find_gpus
 from sightline_server.locate import TritonFiles, locate_triton
 from sightline_server.options import ServerOptions
 from sightline_server.ports import choose_ports
@@ -59,9 +60,10 @@ class EmbeddedServer:
         # First of all: where no server can run, a repository would not help.
         files = locate_triton()
         repository.check_repository(options.repository, options.models)
+        self._gpus = _gpus(options)
         for attempts_left in reversed(range(_ATTEMPTS)):
             self._ports = choose_ports(options)
-            self._folder = staging.stage(files)
+            self._folder = staging.stage(files, self._gpus)
             try:
                 self._start(files)
                 self._wait_until_ready()
@@ -156,7 +158,9 @@ class EmbeddedServer:
         self._shared_memory_prefix = f"{staging.FOLDER_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}-"
         self._control, theirs = socket.socketpair()
         plan = supervisor.Plan(
-            command=server_command(self.options, files, self._ports, self._folder, self._shared_memory_prefix),
+            command=server_command(
+                self.options, files, self._ports, self._folder, self._shared_memory_prefix, self._gpus
+            ),
             folder=str(self._folder),
             shared_memory_prefix=self._shared_memory_prefix,
             launcher_pid=os.getpid(),
@@ -169,7 +173,7 @@ class EmbeddedServer:
                 stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=staging.server_environment(self._folder, files, self.options),
+                env=staging.server_environment(self._folder, files, self.options, self._gpus),
                 start_new_session=True,
             )
         assert started.stdout is not None
@@ -248,3 +252,13 @@ class EmbeddedServer:
 
     def _address(self, port: int) -> str:
         return f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
+
+
+def _gpus(options: ServerOptions) -> Gpus:
+    """The GPUs to use; one that cannot be used is told of."""
+    if not options.use_gpus:
+        return NO_GPUS
+    gpus = find_gpus()
+    if gpus.problem:
+        log.logger.warning("models run on the CPU: %s", gpus.problem)
+    return gpus

@@ -13,19 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_FRESH = b"dltensor"
-_TAKEN = b"used_dltensor"
-_CPU_DEVICE = (1, 0)
+from sightline_server.dlpack import CPU, FRESH, get_pointer, new_capsule
 
-_get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_get_pointer.restype = ctypes.c_void_p
-_get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+_TAKEN = b"used_dltensor"
+
 _set_name = ctypes.pythonapi.PyCapsule_SetName
 _set_name.restype = ctypes.c_int
 _set_name.argtypes = [ctypes.py_object, ctypes.c_char_p]
-_new_capsule = ctypes.pythonapi.PyCapsule_New
-_new_capsule.restype = ctypes.py_object
-_new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 
 
 class _Export:
@@ -40,14 +34,14 @@ class _Export:
 
     def __dlpack__(self, stream: object = None) -> object:
         capsule = self._array.__dlpack__()
-        pointer = _get_pointer(capsule, _FRESH)
+        pointer = get_pointer(capsule, FRESH)
         _set_name(capsule, _TAKEN)
         # From here on whoever takes the new capsule frees the description, and with it lets go of the array.
-        fresh: object = _new_capsule(pointer, _FRESH, None)
+        fresh: object = new_capsule(pointer, FRESH, None)
         return fresh
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return _CPU_DEVICE
+        return CPU, 0
 
 
 def repair(tensor: Any) -> None:

@@ -1,4 +1,4 @@
-"""The DALI pipeline of a preprocessing model, run from Python on the CPU."""
+"""The DALI pipeline of a preprocessing model, run from Python on the CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.errors import LaunchError, MissingDependencyError
+from sightline_server.dlpack import CPU, CUDA, RawArray
 
 OPENCV_PIPELINE = "preprocess_with_opencv"
 """Name of the pipeline that a preprocessing model's `dali.py` offers for hosts with OpenCV; it need not."""
@@ -42,9 +43,12 @@ class _UncachedLoader(SourceLoader):
 
 
 class Pictures(NamedTuple):
-    """Of the network's size: `images` uint8 or float32 [N, H, W, 3], `original_shapes` int64 [N, 3] h, w, channels."""
+    """Of the network's size: `images` uint8 or float32 [N, H, W, 3], `original_shapes` int64 [N, 3] h, w, channels.
 
-    images: npt.NDArray[Any]
+    On a GPU `images` are a list of N arrays [1, H, W, 3] there (`RawArray`), each of which keeps its memory.
+    """
+
+    images: Any
     original_shapes: npt.NDArray[np.int64]
 
 
@@ -55,24 +59,39 @@ class Pipeline:
         file: the model's `dali.py`.
         max_batch_size: most images in one run.
         threads: threads that decode.
-        with_opencv: take the model's OpenCV pipeline where it has one; by default, where OpenCV is installed.
+        with_opencv: on a CPU, take the model's OpenCV pipeline where it has one; by default, where OpenCV is installed.
+        device: number of the GPU that decodes and resizes; None for the CPU.
+
+    Attributes:
+        device: likewise.
+        uses_opencv: whether OpenCV resizes.
 
     Raises:
         MissingDependencyError: DALI is not installed.
         LaunchError: the file does not hold exactly one `@autoserialize` pipeline.
     """
 
-    def __init__(self, file: Path, *, max_batch_size: int, threads: int, with_opencv: bool | None = None) -> None:
-        # Before DALI and the file look for a GPU: this pipeline runs on the CPU.
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    def __init__(
+        self,
+        file: Path,
+        *,
+        max_batch_size: int,
+        threads: int,
+        with_opencv: bool | None = None,
+        device: int | None = None,
+    ) -> None:
+        if device is None:
+            # Before DALI and the file look for a GPU: this pipeline runs on the CPU.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         module = load_model_file(file)
-        self._make, self.uses_opencv = _choose(module, file, with_opencv=with_opencv)
-        self._options = {"batch_size": max_batch_size, "num_threads": threads, "device_id": None}
+        self.device = device
+        self._make, self.uses_opencv = _choose(module, file, with_opencv=with_opencv if device is None else False)
+        self._options = {"batch_size": max_batch_size, "num_threads": threads, "device_id": device}
         self._pipeline: Any = None
         self._built()
 
     def run(self, files: Sequence[bytes]) -> Pictures:
-        """Decode image files, none of them empty, and bring them to size; the arrays stay valid until the next run.
+        """Decode image files, none of them empty, and bring them to size; numpy arrays stay valid until the next run.
 
         Raises:
             RuntimeError, ValueError, IndexError, TypeError, MemoryError: DALI failed, on whichever image.
@@ -80,16 +99,43 @@ class Pipeline:
         try:
             images, shapes = self._built().run(encoded=[np.frombuffer(data, np.uint8) for data in files])
         except PIPELINE_ERRORS:
-            # A pipeline that failed stays unusable. Building one takes about 10 ms.
+            # A pipeline that failed stays unusable. Building one takes about 10 ms, on a CPU.
             self._pipeline = None
             raise
-        return Pictures(np.asarray(images.as_tensor()), np.asarray(shapes.as_tensor()))
+        original_shapes = np.asarray(shapes.as_tensor())
+        if self.device is not None:
+            return Pictures(rows_of(images), original_shapes)
+        return Pictures(np.asarray(images.as_tensor()), original_shapes)
 
     def _built(self) -> Any:
         if self._pipeline is None:
             self._pipeline = self._make(**self._options)
             self._pipeline.build()
         return self._pipeline
+
+
+def rows_of(pictures: Any) -> list[RawArray]:
+    """What a DALI pipeline gave, wherever it lies, as arrays of one picture each, [1, H, W, 3], without copying.
+
+    They are ready to be read, since `run` without a stream waits for the GPU, and stay as they are, since pipelines
+    like ours (DALI's default way to execute) never write into what they once gave.
+    """
+    from nvidia.dali import tensors, types
+
+    on_gpu = isinstance(pictures, tensors.TensorListGPU)
+    rows = []
+    for index in range(len(pictures)):
+        picture = pictures[index]
+        rows.append(
+            RawArray(
+                pointer=int(picture.data_ptr()),
+                shape=(1, *picture.shape()),
+                dtype=np.dtype(types.to_numpy_type(picture.dtype)),
+                device=(CUDA, picture.device_id()) if on_gpu else (CPU, 0),
+                owner=(pictures, picture),
+            )
+        )
+    return rows
 
 
 def dali_version() -> str:

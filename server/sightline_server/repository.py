@@ -10,6 +10,7 @@ from sightline.errors import LaunchError
 from sightline_server.log import ModelFailure
 
 CONFIG_FILE = "config.pbtxt"
+_BACKEND = re.compile(r'^backend:\s*"([^"]+)"', re.MULTILINE)
 _STEP = re.compile(r'\bmodel_name:\s*"([^"]+)"')
 _FILENAME = re.compile(r'^default_model_filename:\s*"([^"]+)"', re.MULTILINE)
 
@@ -51,6 +52,15 @@ def with_parts(repository: Path, models: Sequence[str]) -> list[str]:
             found.add(name)
             waiting += _STEP.findall(config.read_text(encoding="utf-8", errors="replace"))
     return sorted(found)
+
+
+def backend(model_folder: Path) -> str:
+    """Name of the backend that a model's configuration names; empty for an ensemble, or without configuration."""
+    config = model_folder / CONFIG_FILE
+    if not config.is_file():
+        return ""
+    found = _BACKEND.search(config.read_text(encoding="utf-8", errors="replace"))
+    return found[1] if found else ""
 
 
 def describe_failures(repository: Path, failures: Sequence[ModelFailure]) -> str:

@@ -24,19 +24,21 @@ DTYPES = {
 }
 """Element types that the stand-in serves, by their names in `config.pbtxt`."""
 
-_SAMPLE_BATCH_SIZE = 2
+SAMPLE_BATCH_SIZE = 2
+"""Images in a sample: enough to see that they do not mix."""
 _SEED = 20
 
 
-def sample_inputs(config: Mapping[str, Any], model_folder: Path) -> Arrays:
+def sample_inputs(config: Mapping[str, Any], model_folder: Path, batch_size: int = SAMPLE_BATCH_SIZE) -> Arrays:
     """A batch of inputs, the same each time: what the first warm-up request says, and random values where it is silent.
 
     Args:
         config: the model's configuration as Triton hands it to the backend.
         model_folder: holds the folder of warm-up files.
+        batch_size: images, of which the model may take fewer.
     """
     rng = np.random.default_rng(_SEED)
-    batch_size = min(_SAMPLE_BATCH_SIZE, int(config["max_batch_size"]))
+    batch_size = min(batch_size, int(config["max_batch_size"]))
     warmups = config.get("model_warmup", [])
     warmup: Mapping[str, Any] = warmups[0]["inputs"] if warmups else {}
     return {

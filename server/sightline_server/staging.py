@@ -8,14 +8,19 @@ import sys
 import tempfile
 from pathlib import Path
 
+from sightline.contract import ONNX_BACKEND, TENSORRT_BACKEND
 from sightline_server import environment
 from sightline_server.engine_report import stage_report_model
+from sightline_server.gpu import NO_GPUS, Gpus
 from sightline_server.locate import TritonFiles
 from sightline_server.options import ServerOptions
-from sightline_server.repository import with_parts
+from sightline_server.repository import CONFIG_FILE, backend, with_parts
 
 FOLDER_PREFIX = "sightline-server-"
 STAND_INS = Path(__file__).parent / "backends"
+NETWORK_BACKENDS = (ONNX_BACKEND, TENSORRT_BACKEND)
+"""Those whose stand-ins compute from what lies on a GPU."""
+_GPU_INPUTS = 'parameters { key: "FORCE_CPU_ONLY_INPUT_TENSORS" value { string_value: "no" } }'
 _UTILITIES = "triton_python_backend_utils.py"
 _REPAIR = """
 
@@ -26,7 +31,7 @@ _numpy2.repair(_compiled.Tensor)
 """
 
 
-def stage(files: TritonFiles) -> Path:
+def stage(files: TritonFiles, gpus: Gpus = NO_GPUS) -> Path:
     """Make the run's folder; the caller removes it."""
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
     try:
@@ -35,6 +40,10 @@ def stage(files: TritonFiles) -> Path:
             STAND_INS, backends_folder(folder), ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
         )
         _stage_interpreter(files, folder)
+        if gpus.library:
+            # The Python backend asks for this name, which some drivers install with their headers only. Without it,
+            # it would hand over all inputs in the host's memory.
+            (folder / "lib" / "libcuda.so").symlink_to(gpus.library)
         (folder / "tmp").mkdir()
         stage_report_model(own_repository(folder))
     except BaseException:
@@ -53,23 +62,34 @@ def own_repository(folder: Path) -> Path:
     return folder / "models"
 
 
-def repository_view(folder: Path, options: ServerOptions) -> Path:
-    """The repository that Triton is given: the user's own, or, for named models, links to them and what they need.
+def repository_view(folder: Path, options: ServerOptions, gpus: Gpus = NO_GPUS) -> Path:
+    """The repository that Triton is given: the user's own, or links to its models where only some are wanted.
 
-    Triton's own way to load named models would let every client load others.
+    Triton's own way to load named models would let every client load others. With GPUs there are always links, and
+    networks are configured to be handed what lies on a GPU; except where clients may load models that are added later,
+    which are handed copies in the host's memory.
     """
-    if not options.models:
+    if not options.models and (not gpus.count or options.allow_model_control):
         return options.repository.resolve()
     view = folder / "repository"
     view.mkdir(exist_ok=True)
-    for name in with_parts(options.repository, options.models):
-        (view / name).symlink_to((options.repository / name).resolve())
+    for name in _wanted(options):
+        source = (options.repository / name).resolve()
+        if gpus.count and backend(source) in NETWORK_BACKENDS:
+            _link_for_gpus(source, view / name)
+        else:
+            (view / name).symlink_to(source)
     return view
 
 
-def server_environment(folder: Path, files: TritonFiles, options: ServerOptions) -> dict[str, str]:
+def server_environment(
+    folder: Path, files: TritonFiles, options: ServerOptions, gpus: Gpus = NO_GPUS
+) -> dict[str, str]:
     """Environment of the server and of the processes that run its models."""
     inherited = dict(os.environ)
+    if not gpus.count:
+        # Where Triton saw GPUs, it would start instances for each of them.
+        inherited["CUDA_VISIBLE_DEVICES"] = ""
     libraries = [str(folder / "lib"), str(files.libraries)]
     # Models run in another program, which finds this Python and its packages by these two alone.
     paths = [str(_interpreter_folder(folder)), *_split(inherited, "PATH")]
@@ -83,13 +103,29 @@ def server_environment(folder: Path, files: TritonFiles, options: ServerOptions)
         # Decoded images are large and freed by other threads than made them: with glibc's eight arenas for each core,
         # a letterbox's memory grows to several times what it uses.
         "MALLOC_ARENA_MAX": inherited.get("MALLOC_ARENA_MAX", "2"),
-        # Stand-ins compute on the CPU. Where Triton saw GPUs, it would start instances for each of them.
-        "CUDA_VISIBLE_DEVICES": "",
         # A process that is killed leaves its temporary files; here they go with the folder.
         "TMPDIR": str(folder / "tmp"),
         environment.RUN_FOLDER: str(folder),
         environment.ISOLATE_IMAGES: str(int(options.isolate_images)),
     }
+
+
+def _wanted(options: ServerOptions) -> list[str]:
+    """Folders of the repository that Triton is to see."""
+    if options.models:
+        return with_parts(options.repository, options.models)
+    return sorted(entry.name for entry in options.repository.iterdir() if entry.is_dir())
+
+
+def _link_for_gpus(source: Path, target: Path) -> None:
+    """A model whose files are links, but for the configuration: it lets GPU tensors through to Python."""
+    target.mkdir()
+    for entry in source.iterdir():
+        if entry.name == CONFIG_FILE:
+            text = entry.read_text(encoding="utf-8")
+            (target / CONFIG_FILE).write_text(f"{text}\n{_GPU_INPUTS}\n", encoding="utf-8")
+        else:
+            (target / entry.name).symlink_to(entry)
 
 
 def _stage_python_backend(files: TritonFiles, target: Path) -> None:

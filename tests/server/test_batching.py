@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sightline.contract import Precision
 from sightline_server.batching import run_requests
 from sightline_server.engines import Array, Arrays, EngineError
 
@@ -17,7 +16,7 @@ class Doubling:
 
     name = "doubling"
     version = "1"
-    precision: Precision = "fp32"
+    precision: str = "fp32"
     inputs: Sequence[str] = ("x",)
     outputs: Sequence[str] = ("y",)
 

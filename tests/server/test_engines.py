@@ -20,7 +20,7 @@ from sightline_export.config import parse
 from sightline_server.engine_choice import choose_precision, open_engine
 from sightline_server.engines import Arrays, Engine, EngineError, OnnxRuntimeEngine, OpenVinoEngine
 from sightline_server.samples import sample_inputs
-from sightline_server.smoke_test import Tolerance, difference, disagreement, try_openvino, with_noise
+from sightline_server.smoke_test import Tolerance, difference, disagreement, try_engine, with_noise
 
 
 def served_config(folder: Path) -> dict[str, Any]:
@@ -117,15 +117,15 @@ def test_choose_precision() -> None:
 def test_a_crash_is_told_from_a_failure(tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     config = served_config(tiny)
     given = sample_inputs(config, tiny)
-    assert try_openvino(tiny / "1" / ONNX_FILE, given, "fp32") == ""
+    assert try_engine(tiny / "1" / ONNX_FILE, given, "fp32") == ""
     # A program in OpenVINO's place that dies as it does on CPUs that lack an instruction.
     dying = tmp_path / "dying"
     dying.mkdir()
     (dying / "openvino.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
     monkeypatch.setenv("PYTHONPATH", str(dying))
-    assert try_openvino(tiny / "1" / ONNX_FILE, given, "fp32") == "OpenVINO crashed (SIGILL)"
+    assert try_engine(tiny / "1" / ONNX_FILE, given, "fp32") == "OpenVINO crashed (SIGILL)"
     (dying / "openvino.py").write_text("import time; time.sleep(60)")
-    assert "within 1 s" in try_openvino(tiny / "1" / ONNX_FILE, given, "fp32", timeout_seconds=1)
+    assert "within 1 s" in try_engine(tiny / "1" / ONNX_FILE, given, "fp32", timeout_seconds=1)
 
 
 def test_samples_are_the_warm_up(tiny: Path) -> None:

@@ -152,6 +152,6 @@ def _unverified(server: EmbeddedServer, names: Sequence[str]) -> list[str]:
 def _describe(info: EngineInfo | None) -> str:
     if info is None:
         return ""
-    threads = f"{info.threads} thread{'s' * (info.threads != 1)} each"
+    place = "on the GPU" if info.device == "gpu" else f"{info.threads} thread{'s' * (info.threads != 1)} each"
     reason = f" ({info.reason})" if info.reason else ""
-    return f"{info.engine} {info.version}, {info.precision}, {threads}{reason}"
+    return f"{info.engine} {info.version}, {info.precision}, {place}{reason}"

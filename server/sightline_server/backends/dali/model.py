@@ -1,4 +1,4 @@
-"""Stand-in for Triton's native DALI backend: runs a model's own `dali.py` on the CPU, from Python.
+"""Stand-in for Triton's native DALI backend: runs a model's own `dali.py` from Python, on the CPU or a GPU.
 
 Unlike the native backend it looks at each image's header before decoding, and an image that cannot be decoded fails
 its own request only.
@@ -18,8 +18,11 @@ from sightline.contract import EngineInfo
 from sightline.errors import ImageError
 from sightline_server import environment
 from sightline_server.cpu import threads_per_instance
+from sightline_server.cuda import open_device
 from sightline_server.decoding import Preprocessed, Preprocessor
+from sightline_server.dlpack import adjoining
 from sightline_server.engine_report import record_engine
+from sightline_server.gpu import instance_device
 from sightline_server.pipeline import PIPELINE_ERRORS, Pipeline, dali_version
 from sightline_server.samples import DTYPES
 
@@ -33,21 +36,33 @@ class TritonPythonModel:
         file = Path(args["model_repository"]) / args["model_version"] / config["default_model_filename"]
         threads = threads_per_instance(config)
         self._outputs = [output["name"] for output in config["output"]]
-        self._pipeline = Pipeline(file, max_batch_size=config["max_batch_size"], threads=threads)
+        device = instance_device(args)
+        self._pipeline = Pipeline(file, max_batch_size=config["max_batch_size"], threads=threads, device=device)
+        self._gpu = None if device is None else open_device(device)
         self._isolate = environment.isolate_images()
         self._preprocessor = Preprocessor(
             self._pipeline, picture_hw=_picture_hw(config), max_pixels=_max_pixels(config)
         )
-        resize = "OpenCV" if self._pipeline.uses_opencv else "DALI, many times slower: OpenCV is not installed"
         version = dali_version()
         record_engine(
             args["model_name"],
-            EngineInfo(engine="dali", version=version, precision=_element_type(config), threads=threads),
+            EngineInfo(
+                engine="dali",
+                version=version,
+                precision=_element_type(config),
+                threads=threads,
+                device="cpu" if device is None else "gpu",
+            ),
         )
         pb_utils.Logger.log_info(
-            f"{args['model_instance_name']}: {file.name} with DALI {version} on the CPU, threads: {threads}, "
-            f"resized by {resize}"
+            f"{args['model_instance_name']}: {file.name} with DALI {version} {self._place()}, threads: {threads}"
         )
+
+    def _place(self) -> str:
+        if self._pipeline.device is not None:
+            return f"on GPU {self._pipeline.device}"
+        resize = "OpenCV" if self._pipeline.uses_opencv else "DALI, many times slower: OpenCV is not installed"
+        return f"on the CPU, resized by {resize}"
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer every request of a dynamic batch, each of one or several images padded with zeros to the longest."""
@@ -71,9 +86,22 @@ class TritonPythonModel:
         bad = [index for index in range(start, stop) if index in pictures.errors]
         if bad:
             return _failure(_blame(pictures.errors, bad, start, stop))
-        rows = (pictures.images[start:stop], pictures.original_shapes[start:stop])
-        tensors = [pb_utils.Tensor(name, values) for name, values in zip(self._outputs, rows, strict=True)]
+        images, original_shapes = self._outputs
+        tensors = [
+            self._tensor(images, pictures.images[start:stop]),
+            pb_utils.Tensor(original_shapes, pictures.original_shapes[start:stop]),
+        ]
         return pb_utils.InferenceResponse(output_tensors=tensors)
+
+    def _tensor(self, name: str, pictures: Any) -> Any:
+        """Pictures for Triton, which copies those of a GPU within it before it asks for the next batch."""
+        if self._gpu is None:
+            return pb_utils.Tensor(name, pictures)
+        whole = adjoining(pictures)
+        if whole is not None:
+            return pb_utils.Tensor.from_dlpack(name, whole)
+        # One request's pictures from several runs of the pipeline: together they were too large for one.
+        return pb_utils.Tensor(name, np.concatenate([self._gpu.to_host(picture) for picture in pictures]))
 
 
 def _files(request: Any) -> list[bytes]:

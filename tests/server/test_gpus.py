@@ -1,0 +1,188 @@
+"""What the launcher does differently where there are GPUs, on machines that have none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc
+from google.protobuf import json_format
+from tests.server import tiny_detector
+from tests.server.test_onnx_stand_in import check
+
+from sightline.contract import ENSEMBLE_PLATFORM, ONNX_FILE
+from sightline.errors import LaunchError, MissingDependencyError
+from sightline_export.config import parse
+from sightline_server import command, engine_choice, gpu, staging
+from sightline_server.gpu import NO_GPUS, Gpus, find_gpus, instance_device
+from sightline_server.locate import TritonFiles, locate_triton
+from sightline_server.options import ServerOptions
+from sightline_server.ports import Ports
+
+TWO = Gpus(count=2, library="/usr/lib/x86_64-linux-gnu/libcuda.so.550.54")
+HOST_ONLY = "FORCE_CPU_ONLY_INPUT_TENSORS"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A repository with a network, an ensemble and a preprocessing, as far as the launcher reads them."""
+    repository = tmp_path / "models"
+    tiny_detector.write_network(repository, "tiny", tiny_detector.graph())
+    for name, backend in (("letterbox_320", 'backend: "dali"'), ("tiny", f'platform: "{ENSEMBLE_PLATFORM}"')):
+        (repository / name / "1").mkdir(parents=True)
+        (repository / name / "config.pbtxt").write_text(f'name: "{name}"\n{backend}\n')
+    return repository
+
+
+@pytest.fixture
+def files() -> TritonFiles:
+    try:
+        return locate_triton()
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+
+
+def command_line(files: TritonFiles, models: Path, folder: Path, gpus: Gpus) -> list[str]:
+    options = ServerOptions(repository=models)
+    return command.server_command(options, files, Ports(grpc=1, http=2, metrics=3), folder, "prefix-", gpus)
+
+
+def having(arguments: Sequence[str], option: str) -> list[str]:
+    return [argument.partition("=")[2] for argument in arguments if argument.startswith(f"--{option}=")]
+
+
+def test_without_gpus_nothing_is_kept_for_them(files: TritonFiles, models: Path, tmp_path: Path) -> None:
+    arguments = command_line(files, models, tmp_path, NO_GPUS)
+    assert having(arguments, "allow-gpu-metrics") == ["false"]
+    assert having(arguments, "pinned-memory-pool-byte-size") == ["0"]
+    assert having(arguments, "cuda-memory-pool-byte-size") == []
+    assert having(arguments, "model-repository")[0] == str(models)
+    assert staging.server_environment(tmp_path, files, ServerOptions(repository=models))["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_with_gpus_each_has_its_pool(
+    files: TritonFiles, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = command_line(files, models, tmp_path, TWO)
+    assert having(arguments, "allow-gpu-metrics") == ["true"]
+    size = 16 * 3 * 1920 * 1920 * 3  # a batch of the largest pictures, for a preprocessing and two networks
+    assert having(arguments, "cuda-memory-pool-byte-size") == [f"0:{size}", f"1:{size}"]
+    assert int(having(arguments, "pinned-memory-pool-byte-size")[0]) > 0
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    options = ServerOptions(repository=models)
+    assert staging.server_environment(tmp_path, files, options, TWO)["CUDA_VISIBLE_DEVICES"] == "3,5"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert "CUDA_VISIBLE_DEVICES" not in staging.server_environment(tmp_path, files, options, TWO)
+
+
+def test_the_drivers_library_has_the_name_that_triton_looks_for(files: TritonFiles) -> None:
+    for gpus, expected in ((NO_GPUS, None), (TWO, TWO.library)):
+        folder = staging.stage(files, gpus)
+        try:
+            link = folder / "lib" / "libcuda.so"
+            assert (os.readlink(link) if link.is_symlink() else None) == expected  # noqa: PTH115
+        finally:
+            shutil.rmtree(folder)
+
+
+def test_networks_are_handed_what_lies_on_a_gpu(models: Path, tmp_path: Path) -> None:
+    before = (models / "tiny_net" / "config.pbtxt").read_text()
+    view = staging.repository_view(tmp_path, ServerOptions(repository=models), TWO)
+    assert sorted(entry.name for entry in view.iterdir()) == ["letterbox_320", "tiny", "tiny_net"]
+    staged = parse((view / "tiny_net" / "config.pbtxt").read_text())
+    assert staged.parameters[HOST_ONLY].string_value == "no"
+    del staged.parameters[HOST_ONLY]
+    assert staged == parse(before), "nothing else is changed"
+    assert (view / "tiny_net" / "1" / ONNX_FILE).resolve() == models / "tiny_net" / "1" / ONNX_FILE
+    assert (view / "tiny_net" / "warmup").resolve() == models / "tiny_net" / "warmup"
+    assert (view / "letterbox_320").resolve() == models / "letterbox_320"
+    assert (models / "tiny_net" / "config.pbtxt").read_text() == before
+
+
+def test_plans_too_and_only_the_models_that_are_wanted(models: Path, tmp_path: Path) -> None:
+    config = models / "tiny_net" / "config.pbtxt"
+    config.write_text(config.read_text().replace('backend: "onnxruntime"', 'backend: "tensorrt"'))
+    view = staging.repository_view(tmp_path, ServerOptions(repository=models, models=("tiny_net",)), TWO)
+    assert [entry.name for entry in view.iterdir()] == ["tiny_net"]
+    assert HOST_ONLY in (view / "tiny_net" / "config.pbtxt").read_text()
+
+
+@pytest.mark.parametrize(("gpus", "model_control"), [(NO_GPUS, False), (NO_GPUS, True), (TWO, True)])
+def test_otherwise_triton_gets_the_repository_itself(
+    models: Path, tmp_path: Path, gpus: Gpus, model_control: bool
+) -> None:
+    options = ServerOptions(repository=models, allow_model_control=model_control)
+    assert staging.repository_view(tmp_path, options, gpus) == models
+    assert HOST_ONLY not in (models / "tiny_net" / "config.pbtxt").read_text()
+
+
+def test_triton_serves_what_was_staged_for_gpus(
+    models: Path, tmp_path: Path, server: Any, repository: Path, load_model: Callable[[str], None]
+) -> None:
+    tiny_detector.write_network(models, "staged", tiny_detector.graph())
+    view = staging.repository_view(tmp_path, ServerOptions(repository=models, models=("staged_net",)), TWO)
+    shutil.copytree(view / "staged_net", repository / "staged_net", symlinks=True)
+    load_model("staged_net")
+    with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
+        assert client.get_model_config("staged_net").config.parameters[HOST_ONLY].string_value == "no"
+        check(client, "staged_net", tiny_detector.inputs(3))
+
+
+def test_an_instance_computes_where_triton_put_it() -> None:
+    assert instance_device({"model_instance_kind": "CPU", "model_instance_device_id": "0"}) is None
+    assert instance_device({"model_instance_kind": "GPU", "model_instance_device_id": "3"}) == 3
+
+
+def test_gpus_that_are_hidden_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    found = find_gpus()
+    assert (found.count, found.problem) == (0, "")
+
+
+def test_a_driver_that_fails_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Some library under the driver's name, which knows none of its functions.
+    import _ctypes
+
+    (tmp_path / gpu.DRIVER_LIBRARY).symlink_to(_ctypes.__file__)
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    found = find_gpus()
+    assert found.count == 0
+    assert "asking the NVIDIA driver ended with status 1: " in found.problem
+    assert "cuInit" in found.problem
+
+
+def served_config(folder: Path) -> dict[str, Any]:
+    """The model's configuration as Triton hands it to a backend."""
+    text = (folder / "config.pbtxt").read_text()
+    config: dict[str, Any] = json.loads(json_format.MessageToJson(parse(text), preserving_proto_field_name=True))
+    return config
+
+
+@pytest.mark.skipif(find_gpus() != NO_GPUS, reason="this machine has a driver")
+def test_a_gpu_that_cannot_be_used_is_replaced_aloud(models: Path) -> None:
+    folder = models / "tiny_net"
+    engine, info = engine_choice.open_engine(served_config(folder), folder, folder / "1" / ONNX_FILE, 0)
+    assert (info.engine, info.device) == ("openvino", "cpu")
+    assert info.reason.startswith("on the CPU: GPU 0 cannot be used: libcuda.so.1")
+    given = tiny_detector.inputs(2)
+    wanted = tiny_detector.expected(given["images"], given["original_shape"], given["score_threshold"])
+    np.testing.assert_allclose(engine.run(given)["scores"], wanted["scores"], atol=1e-5)
+
+
+def test_a_plan_is_for_gpus_only(models: Path) -> None:
+    config = served_config(models / "tiny_net")
+    with pytest.raises(LaunchError, match=r"model\.plan is a TensorRT plan, .*none here; serve the repository"):
+        engine_choice.open_plan(config, models / "tiny_net" / "1" / "model.plan", None)
+
+
+@pytest.mark.skipif(find_gpus() != NO_GPUS, reason="this machine has a driver")
+def test_a_plan_needs_a_gpu_that_works(models: Path) -> None:
+    config = served_config(models / "tiny_net")
+    with pytest.raises(LaunchError, match="GPU 0 cannot be used"):
+        engine_choice.open_plan(config, models / "tiny_net" / "1" / "model.plan", 0)
