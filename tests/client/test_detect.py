@@ -221,7 +221,10 @@ def slow_model(repository: Path, load_model: Callable[[str], None]) -> str:
     return "sluggish"
 
 
-def test_ctrl_c_keeps_what_is_done(server: EmbeddedServer, slow_model: str, photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_being_stopped_keeps_what_is_done(
+    number: signal.Signals, *, server: EmbeddedServer, slow_model: str, photos: Path, tmp_path: Path
+) -> None:
     results = tmp_path / "out" / "results.jsonl"
     command = [*COMMAND, *["-", "--url", server.grpc_url, "--model", slow_model, "--output", str(tmp_path / "out")]]
     command += ["--batch-size", "1"]
@@ -232,9 +235,9 @@ def test_ctrl_c_keeps_what_is_done(server: EmbeddedServer, slow_model: str, phot
         give_up = time.monotonic() + 60
         while not (results.exists() and results.read_bytes().count(b"\n") >= 3) and time.monotonic() < give_up:
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         said, complained = process.communicate(timeout=60)
-    assert process.returncode == 130, complained
+    assert process.returncode == 128 + number, complained
     written = lines(results)
     assert 3 <= len(written) < 500
     assert f"interrupted: {len(written)} done in ".encode() in said

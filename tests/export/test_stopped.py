@@ -42,7 +42,7 @@ def stop(process: subprocess.Popen[str], number: signal.Signals) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         raise
-    assert process.returncode == 1, errors
+    assert process.returncode == (143 if number == signal.SIGTERM else 1), errors
     assert errors.splitlines()[-1] == "Aborted!"
     assert "Traceback" not in errors
 

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from sightline.cli._signals import sigterm_as_interrupt
 from sightline.errors import SightlineError
 
 COMMANDS = {
@@ -50,14 +51,15 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: our own errors become one message on stderr and exit status 1."""
+    """Entry point: our own errors become one message on stderr and exit status 1; SIGTERM stops a command cleanly."""
     # gRPC writes to stderr by itself what our own messages say, such as why TLS failed.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    try:
-        cli()
-    except SightlineError as error:
-        from sightline.sources import printable
+    with sigterm_as_interrupt():
+        try:
+            cli()
+        except SightlineError as error:
+            from sightline.sources import printable
 
-        # A message may quote a file that wants to command the terminal.
-        click.secho("error: " + "\n".join(map(printable, str(error).splitlines())), err=True, fg="red")
-        sys.exit(1)
+            # A message may quote a file that wants to command the terminal.
+            click.secho("error: " + "\n".join(map(printable, str(error).splitlines())), err=True, fg="red")
+            sys.exit(1)

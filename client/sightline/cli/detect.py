@@ -13,6 +13,7 @@ from sightline.annotate import DEFAULT_JPEG_QUALITY
 from sightline.cli._detector import only_model, with_served
 from sightline.cli._outcome import Failures, has_failed, show_left_out, show_summary
 from sightline.cli._server_options import batch_size_option, server_options, timeout_option
+from sightline.cli._signals import EXIT_INTERRUPTED
 from sightline.contract import DEFAULT_MAX_PIXELS, DEFAULT_SCORE_THRESHOLD
 from sightline.errors import InvalidOptionError, ModelNotFoundError
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("jsonl", "coco", "yolo", "annotated")
 EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
 
 _EPILOG = """\b
 Examples:
@@ -45,7 +45,8 @@ What is written into the output folder (files of the same name are replaced, oth
   annotated  annotated/NAME.jpg
   always     errors.jsonl: every image that failed, and why; empty when none did
 
-Exit status: 0 when every image is done, 1 when any failed, 2 for wrong usage, 130 after Ctrl-C.
+Exit status: 0 when every image is done, 1 when any failed, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM;
+what is done by then is written.
 """
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -13,7 +12,6 @@ import click
 from sightline import contract
 from sightline.cli._export_report import as_json, print_summary
 from sightline.cli._files import check_place, write_json
-from sightline.cli._signals import sigterm_as_interrupt
 from sightline.errors import MissingDependencyError
 from sightline.parity import PRECISION_DEMANDS
 from sightline_export.families import FAMILIES
@@ -132,21 +130,19 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
         contract.check_model_name(name)
     if choices["json_file"] is not None:
         check_place(choices["json_file"])
-    with ExitStack() as stack:
-        stack.enter_context(sigterm_as_interrupt())
-        chain = None if choices["no_gate"] else _embedded_chain()
-        export = _import_export()
-        started = time.monotonic()
-        report = export(
-            source,
-            repository=repository,
-            chain=chain,
-            sample=choices["sample"],
-            min_match=choices["min_match"],
-            name=name,
-            options=options,
-            progress=click.echo,
-        )
+    chain = None if choices["no_gate"] else _embedded_chain()
+    export = _import_export()
+    started = time.monotonic()
+    report = export(
+        source,
+        repository=repository,
+        chain=chain,
+        sample=choices["sample"],
+        min_match=choices["min_match"],
+        name=name,
+        options=options,
+        progress=click.echo,
+    )
     print_summary(report, repository, named=name is not None)
     if choices["json_file"] is not None:
         content = as_json(report, seconds=time.monotonic() - started)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sightline import contract
-from sightline.cli._signals import sigterm_as_interrupt
 from sightline.errors import ExportError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -92,13 +91,12 @@ def build(names: tuple[str, ...], repository: Path, plans: Path, **choices: Any)
     Before trtexec begins, the changed graph must find in sample pictures what the served one finds. A finished plan is
     a new version; the repository switches to it at once, or stays as it was. The exit status is 1 if a build failed.
     """
-    with sigterm_as_interrupt():
-        build_plans, options_type = _import_build()
-        options = options_type(**{name: value for name, value in choices.items() if value is not None})
-        outcomes: list[Outcome] = []
-        for outcome in build_plans(repository, plans, names=names, options=options, progress=click.echo):
-            outcomes.append(outcome)
-            _print_outcome(outcome)
+    build_plans, options_type = _import_build()
+    options = options_type(**{name: value for name, value in choices.items() if value is not None})
+    outcomes: list[Outcome] = []
+    for outcome in build_plans(repository, plans, names=names, options=options, progress=click.echo):
+        outcomes.append(outcome)
+        _print_outcome(outcome)
     _print_reload([outcome.detector for outcome in outcomes if outcome.state in ("built", "switched")])
     if any(outcome.state == "failed" or (names and outcome.state == "no plan") for outcome in outcomes):
         sys.exit(1)
