@@ -22,6 +22,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from sightline import contract
 from sightline.preprocessing import Preprocessing
 from sightline_export import config
+from sightline_export.tensorrt.manifest import Manifest, file_sha256
 
 LETTERBOX, NETWORK, ENSEMBLE = "letterbox_640", "tiny_net", "tiny"
 CONFIG = "config.pbtxt"
@@ -105,16 +106,51 @@ def stretched_pictures(repository: Path) -> None:
     change_text(repository / ENSEMBLE / CONFIG, 'model_name: "letterbox_640"', 'model_name: "stretch_640"')
 
 
-def network_as_plan(header: bytes) -> Callable[[Path], None]:
+def network_as_plan(header: bytes = b"", *, manifest: bool = True, more: bytes = b"") -> Callable[[Path], None]:
+    """The network as a plan with its manifest, which counts no `more` bytes."""
+
     def damage(repository: Path) -> None:
         def change(parsed: Any) -> None:
             parsed.backend, parsed.default_model_filename = "tensorrt", "model.plan"
 
         change_config(repository / NETWORK, change)
         (repository / NETWORK / "1" / "model.onnx").unlink()
-        save(repository / NETWORK / "1" / "model.plan", header + b"ftrt plan")
+        plan = repository / NETWORK / "1" / "model.plan"
+        save(plan, header + b"ftrt plan")
+        if manifest:
+            save(repository / NETWORK / "1" / "manifest.json", plan_manifest(plan).to_json().encode())
+        plan.write_bytes(plan.read_bytes() + more)
 
     return damage
+
+
+def plan_manifest(plan: Path) -> Manifest:
+    return Manifest(
+        tensorrt="10.13.3",
+        gpu="NVIDIA L4",
+        compute_capability="8.9",
+        min_batch=1,
+        opt_batch=8,
+        max_batch=16,
+        precision="fp32",
+        onnx_sha256="0" * 64,
+        recipe=1,
+        plan_sha256=file_sha256(plan),
+        plan_bytes=plan.stat().st_size,
+        built_at="2026-01-01T00:00:00+00:00",
+        parameters=INFO.to_parameters(),
+    )
+
+
+def other_classes_than_the_plan(repository: Path) -> None:
+    network_as_plan()(repository)
+    for part in (ENSEMBLE, NETWORK):
+        change_text(repository / part / CONFIG, "dog", "cow")
+
+
+def half_switched(repository: Path) -> None:
+    network_as_plan()(repository)
+    save(repository / ".sightline-switch.json", b"{}")
 
 
 def hyphenated(repository: Path) -> None:
@@ -280,6 +316,10 @@ FAULTS = [
         f"{NETWORK}/1/model.plan",
         network_as_plan((16).to_bytes(4, "little") + b'{"stride":  32 }'),
     ),
+    Fault("plan-manifest", "warning", f"{NETWORK}/1/manifest.json", network_as_plan(manifest=False)),
+    Fault("plan-manifest", "error", f"{NETWORK}/1/model.plan", network_as_plan(more=b"x")),
+    Fault("plan-manifest", "error", f"{NETWORK}/{CONFIG}", other_classes_than_the_plan),
+    Fault("plan-switch", "error", ".sightline-switch.json", half_switched),
     Fault("link-outside", "warning", f"{NETWORK}/1/model.onnx", link_to("model.onnx")),
     Fault("stray-file", "warning", f"{NETWORK}/yolo.pt", new_file(f"{NETWORK}/yolo.pt")),
     Fault("stray-file", "warning", f"{NETWORK}/1/model.bak", new_file(f"{NETWORK}/1/model.bak")),

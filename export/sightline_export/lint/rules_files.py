@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from sightline_export.lint.folders import (
     ModelFolder,
     Repository,
 )
+from sightline_export.tensorrt.manifest import MANIFEST_FILE
 
 GITKEEP = ".gitkeep"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -104,27 +104,6 @@ def _not_the_content(model: ModelFolder, repository: Repository) -> Iterator[Pro
             yield error(path, "this is a Git LFS pointer, not the model", "run: git lfs pull")
 
 
-def _plan_header(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
-    if model.backend != contract.TENSORRT_BACKEND:
-        return
-    for path in model.model_files:
-        if has_ultralytics_header(path):
-            message = "this is an Ultralytics .engine file: JSON metadata stands in front of the TensorRT plan"
-            fix = "build the plan inside the serving container from the ONNX file, or cut the header off"
-            yield error(path, message, fix)
-
-
-def has_ultralytics_header(path: Path) -> bool:
-    """Whether the file begins with a 4-byte little-endian length and that many bytes of a JSON object."""
-    length = int.from_bytes(_first_bytes(path, 4), "little")
-    if not 2 <= length <= min(path.stat().st_size - 4, 1 << 20):
-        return False
-    try:
-        return isinstance(json.loads(_first_bytes(path, 4 + length)[4:]), dict)
-    except ValueError:
-        return False
-
-
 def _first_bytes(path: Path, count: int) -> bytes:
     try:
         with path.open("rb") as file:
@@ -167,7 +146,7 @@ def _stray_file(model: ModelFolder, repository: Repository) -> Iterator[Problem]
         if entry.name not in known and entry.suffix not in _DOCUMENTS and not entry.name.isdecimal():
             yield _stray(entry, model)
     for version in model.versions:
-        known = {model.model_filename, GITKEEP, _CACHE_FOLDER, *_external_files(model)}
+        known = {model.model_filename, GITKEEP, _CACHE_FOLDER, *_external_files(model), *_beside_plan(model)}
         for entry in sorted((model.path / str(version)).iterdir()):
             # A missing model file has its own rule, which names this one.
             mistaken = entry.name in _KNOWN_FILES and not (entry.parent / model.model_filename).exists()
@@ -185,6 +164,10 @@ def _external_files(model: ModelFolder) -> set[str]:
     return {name for graph in model.onnx_graphs.values() if graph.proto is not None for name in graph.external_files}
 
 
+def _beside_plan(model: ModelFolder) -> set[str]:
+    return {MANIFEST_FILE} if model.backend == contract.TENSORRT_BACKEND else set()
+
+
 def _stray(path: Path, model: ModelFolder) -> Problem:
     return warning(path, "nothing uses this", f"delete it, or keep it outside {model.name}/")
 
@@ -198,6 +181,5 @@ RULES = (
     Rule("model-file", _model_file),
     Rule("default-model-filename", _default_model_filename),
     Rule("not-the-content", _not_the_content),
-    Rule("plan-header", _plan_header),
     Rule("stray-file", _stray_file),
 )

@@ -13,6 +13,7 @@ from sightline_export.lint import (
     rules_ensemble,
     rules_files,
     rules_onnx,
+    rules_plan,
     rules_warmup,
 )
 from sightline_export.lint.findings import Finding, Problem, Rule
@@ -26,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     *rules_warmup.RULES,
     *rules_dali.RULES,
     *rules_onnx.RULES,
+    *rules_plan.RULES,
 )
 EMPTY_REPOSITORY = "empty-repository"
 

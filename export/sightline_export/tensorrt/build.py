@@ -10,22 +10,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
-import onnx
-
 from sightline import contract
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ExportError, SightlineError
 from sightline_export.repository_lock import locked
-from sightline_export.sample import open_sample
 
-from .agreement import check_agreement
 from .manifest import PLAN_FILE, Gpu, Machine, Manifest, PlanError, file_sha256, find_machine, find_trtexec
-from .network import RECIPE, check_plannable, plan_graph, read_served
 from .options import BuildOptions
 from .plan_config import plan_info
+from .plannable import RECIPE, check_plannable
 from .plans import NewPlan, PlanVersion, install_plan, list_plans, serve_plan, shared_files
 from .sources import Source, find_sources
-from .takes import check_takes
 from .trtexec import PlanJob, check_version, run_trtexec
 
 Progress = Callable[[str], None]
@@ -173,7 +168,12 @@ class _Builder:
     def _build(self, source: Source, info: DetectorInfo, wanted: Manifest) -> int:
         with tempfile.TemporaryDirectory(prefix=_WORK_PREFIX, dir=self.options.cache) as folder:
             job = self._job(Path(folder), source, wanted)
-            self._write_graph(source, job.onnx)
+            # The heavy packages are not needed where every plan is up to date.
+            from .prepare import write_graph
+
+            self.progress(f"{source.name}: making its graph for TensorRT and comparing it with the served one")
+            report = write_graph(source, self.options.precision, job.onnx)
+            self.progress(f"{source.name}: {report.summary()}")
             self.progress(f"{source.name}: trtexec builds the plan ({wanted.precision}); this takes minutes")
             timeout = self.options.timeout_seconds
             run_trtexec(find_trtexec(), job, tensorrt=self.machine.tensorrt, timeout_seconds=timeout)
@@ -197,19 +197,6 @@ class _Builder:
             workspace_mib=self.options.workspace_mib,
             timing_cache=cache / f"timing-{wanted.tensorrt}-{wanted.compute_capability}.cache",
         )
-
-    def _write_graph(self, source: Source, file: Path) -> None:
-        precision = self.options.precision
-        self.progress(f"{source.name}: making its graph for TensorRT and comparing it with the served one")
-        served = read_served(source.onnx)
-        planned = plan_graph(served, source.info, precision)
-        check_takes(planned)
-        report = check_agreement(served, planned, source.info, open_sample(None), precision)
-        self.progress(f"{source.name}: {report.summary()}")
-        try:
-            onnx.save(planned, file)
-        except ValueError as error:
-            raise ExportError(f"the graph is larger than an ONNX file can be: {error}") from error
 
 
 def _same(manifest: Manifest | None, wanted: Manifest) -> bool:

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from sightline.contract import PlanPrecision
 from sightline.detector_info import DetectorInfo
-from sightline.errors import CheckpointError, ExportError
+from sightline.errors import CheckpointError
 from sightline_export.graph.compose import BACK, finish
 from sightline_export.graph.half import to_half
 from sightline_export.graph.learnt import decoding
@@ -22,8 +22,7 @@ from sightline_export.heads import HEADS, Head
 from sightline_export.pixels import ZERO_TO_ONE
 from sightline_export.session import Session
 
-RECIPE = 1
-"""Goes up by one when the same ONNX file gives another graph than before, so that plans are built anew."""
+from .plannable import check_plannable
 
 
 def read_served(file: Path) -> onnx.ModelProto:
@@ -47,34 +46,14 @@ def plan_graph(served: onnx.ModelProto, info: DetectorInfo, precision: PlanPreci
     Raises:
         ExportError: it cannot become a plan.
     """
-    head = check_plannable(info)
+    check_plannable(info)
+    head = HEADS[info.head]
     parts = take_apart(served)
     planned = finish(parts.before_back, head, _settings(parts, info, head))
     if precision == "fp32":
         return planned
     behind = {name for node in planned.graph.node if node.name.startswith(BACK) for name in node.output}
     return to_half(planned, begins=parts.pictures, without=decoding(planned.graph, parts.raw) | behind)
-
-
-def check_plannable(info: DetectorInfo) -> Head:
-    """The head of a detector that can be a plan.
-
-    Raises:
-        ExportError: it cannot.
-    """
-    if info.preprocessing.image_size is None:
-        raise ExportError(
-            "its pictures vary in size and its network's own suppression gives as many boxes as there happen to be, "
-            "which a plan cannot; serve it with ONNX Runtime (torchvision's two-stage detectors are such)"
-        )
-    if info.quantised:
-        raise ExportError(
-            "it is quantised for ONNX Runtime, and TensorRT takes symmetric quantisation only; export its FP32 model, "
-            "or serve this one with ONNX Runtime"
-        )
-    if info.head not in HEADS:
-        raise ExportError(f"its head {info.head!r} is not known here; export it with this version of Sightline")
-    return HEADS[info.head]
 
 
 def _settings(parts: Parts, info: DetectorInfo, head: Head) -> GraphSettings:
