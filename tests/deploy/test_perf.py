@@ -1,0 +1,114 @@
+"""deploy/perf/perf.py with the real perf_analyzer, against the server that the production script started."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import skip_or_fail
+from tests.deploy.compose_file import CHECKOUT, read_compose
+from tests.deploy.triton_process import TritonProcess
+
+from sightline_server.locate import locate_triton
+
+PERF = CHECKOUT / "deploy" / "perf" / "perf.py"
+PICTURES = CHECKOUT / "export" / "sightline_export" / "demo" / "pictures"
+WHEEL = "tritonclient==2.51.0"
+"""The newest wheel of Triton's client that carries perf_analyzer and runs with glibc 2.35."""
+QUICKLY = ["--seconds", "1", "--stability", "100000"]
+
+
+@pytest.fixture(scope="session")
+def perf_analyzer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment in which `perf_analyzer` runs: the wheel's program, and libraries of pytriton's wheel."""
+    folder = tmp_path_factory.mktemp("perf_analyzer")
+    uv = shutil.which("uv") or str(CHECKOUT / ".uv" / "bin" / "uv")
+    command = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--target",
+        str(folder / "wheel"),
+    ]
+    command += ["--python-platform", "x86_64-manylinux_2_35", WHEEL]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    except (OSError, subprocess.SubprocessError) as error:
+        skip_or_fail(f"needs the wheel {WHEEL}: {error}")
+    program = folder / "wheel" / "bin" / "perf_analyzer"
+    program.chmod(0o755)
+    libraries = locate_triton().libraries
+    (folder / "lib").mkdir()
+    for name, pattern in (("libb64.so.0d", "libb64-*.so.0d"), ("libcudart.so.12", "libcudart-*.so.12*")):
+        (folder / "lib" / name).symlink_to(next(libraries.glob(pattern)))
+    return {
+        **os.environ,
+        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+        "LD_LIBRARY_PATH": f"{folder / 'lib'}{os.pathsep}{libraries}",
+    }
+
+
+def run_perf(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-B", str(PERF), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+
+def addresses(triton: TritonProcess) -> list[str]:
+    return ["--grpc", triton.grpc_url, "--http", triton.http_url, "--metrics", triton.metrics_url]
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_report_of_real_pictures(
+    triton: TritonProcess, perf_analyzer: dict[str, str], tmp_path: Path, batch: int
+) -> None:
+    arguments = ["--pictures", str(PICTURES), "--results", str(tmp_path), "--concurrency", "2", "--batch", str(batch)]
+    done = run_perf(perf_analyzer, *addresses(triton), *arguments, *QUICKLY)
+    assert done.returncode == 0, done.stderr
+    (file,) = tmp_path.iterdir()
+    assert re.fullmatch(r"perf-demo-\d{8}T\d{6}Z\.md", file.name)
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("# demo on triton 2.51.0\n")
+    (row,) = [line for line in text.splitlines() if line.startswith("| 2 |")]
+    concurrency, images, p50, _, _, p99, steps, gpu, failed = [cell.strip() for cell in row.strip("|").split("|")]
+    assert float(images) > 0
+    assert 0 < float(p50) <= float(p99)
+    sizes = {model: float(size) for model, size in re.findall(r"(\w+): ([\d.]+), [\d.]+ ms", steps)}
+    assert set(sizes) == {"demo_net", "letterbox_640"}
+    assert min(sizes.values()) >= batch
+    assert (concurrency, gpu, failed) == ("2", "-", "0")
+
+
+def test_what_is_wrong_is_said(triton: TritonProcess, perf_analyzer: dict[str, str], tmp_path: Path) -> None:
+    there = addresses(triton)
+    pictures = ["--pictures", str(PICTURES)]
+    nobody = ["--grpc", "127.0.0.1:9", "--http", "127.0.0.1:9", "--metrics", "127.0.0.1:9"]
+    for arguments, message in [
+        ([*there, "--pictures", str(tmp_path)], "holds no pictures"),
+        ([*nobody, *pictures], "http://127.0.0.1:9/v2 does not answer"),
+        ([*there, *pictures, *QUICKLY, "--model", "unheard_of"], "without a report"),
+        ([*there, *pictures, "--concurrency", "0"], "0 is less than 1"),
+    ]:
+        done = run_perf(perf_analyzer, *arguments)
+        assert done.returncode != 0
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+    without = {**perf_analyzer, "PATH": "/usr/bin:/bin"}
+    assert "there is no perf_analyzer" in run_perf(without, *there, *pictures).stderr
+
+
+def test_the_service_finds_what_the_script_looks_for() -> None:
+    service = read_compose()["services"]["perf"]
+    mounted = {volume["target"]: volume["source"] for volume in service["volumes"]}
+    assert service["entrypoint"] == ["python3", "-B", "/opt/sightline/perf.py"]
+    assert (CHECKOUT / mounted["/opt/sightline"] / "perf.py").samefile(PERF)
+    assert (CHECKOUT / mounted["/pictures"]).samefile(PICTURES)
+    assert mounted["/results"] == "./bench/results"
