@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,10 +67,12 @@ def test_every_argument_is_given_by_its_service() -> None:
 
 
 # --- what is installed ------------------------------------------------------------------------------------------
-def run_lines(dockerfile: Path) -> list[str]:
-    """The shell commands of its RUN instructions."""
+def install_commands(dockerfile: Path) -> list[str]:
+    """The commands of its RUN instructions that install with uv."""
     joined = dockerfile.read_text(encoding="utf-8").replace("\\\n", " ")
-    return [line.removeprefix("RUN ") for line in joined.splitlines() if line.startswith("RUN ")]
+    lines = [line.removeprefix("RUN ") for line in joined.splitlines() if line.startswith("RUN ")]
+    commands = [command.strip() for line in lines for command in line.split("&&")]
+    return [command for command in commands if command.startswith("uv ")]
 
 
 def copy_context(target: Path) -> None:
@@ -83,27 +85,36 @@ def copy_context(target: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment that the install lines of server/Dockerfile made."""
+def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that runs a Dockerfile's install commands, and returns the virtual environment that they made."""
     if not Path(UV).is_file():
         skip_or_fail("needs uv: `make` gets it into .uv")
     context = tmp_path_factory.mktemp("context")
     copy_context(context)
-    environment = tmp_path_factory.mktemp("image") / "sightline"
-    lines = [line for line in run_lines(CHECKOUT / "server" / "Dockerfile") if line.startswith("uv ")]
-    assert len(lines) == 2
-    path = f"{Path(UV).parent}{os.pathsep}{os.environ['PATH']}"
-    for line in lines:
-        # The base image has one Python; here it is the one that runs the tests.
-        command = line.replace(FOLDER, str(environment)).replace(
-            "uv venv", f"uv venv --quiet --python {sys.executable}"
-        )
-        subprocess.run(["bash", "-euc", command], cwd=context, env={**os.environ, "PATH": path}, check=True)
-    return environment
+    made: dict[str, Path] = {}
+
+    def run(dockerfile: str) -> Path:
+        if dockerfile in made:
+            return made[dockerfile]
+        environment = tmp_path_factory.mktemp("image") / "sightline"
+        commands = install_commands(CHECKOUT / dockerfile)
+        assert len(commands) == 3
+        for command in commands:
+            # The image has one Python; here it is the one that runs the tests.
+            words = command.replace(" --python /usr/bin/python3", "").replace(FOLDER, str(environment)).split()
+            words[:1] = [UV]
+            if words[1] == "venv":
+                words += ["--quiet", "--python", sys.executable]
+            subprocess.run(words, cwd=context, check=True)
+        made[dockerfile] = environment
+        return environment
+
+    return run
 
 
 @pytest.mark.timeout(600)
-def test_what_the_servers_image_installs_serves(installed: Path, demo_repository: Path) -> None:
+def test_what_the_servers_image_installs_serves(install: Callable[[str], Path], demo_repository: Path) -> None:
+    installed = install("server/Dockerfile")
     text = (CHECKOUT / "server" / "Dockerfile").read_text(encoding="utf-8")
     entry = re.findall(r'"([^"]+)"', next(line for line in text.splitlines() if line.startswith("ENTRYPOINT")))
     arguments = ["127.0.0.1" if part == "0.0.0.0" else part for part in entry[1:]]
@@ -122,7 +133,22 @@ def test_what_the_servers_image_installs_serves(installed: Path, demo_repository
     assert "Triton is ready" in "".join(printed)
 
 
-def test_the_servers_image_holds_neither_torch_nor_ultralytics(installed: Path) -> None:
-    packages = {path.name.lower() for path in installed.glob("lib/python*/site-packages/*")}
-    assert {"pytriton", "nvidia", "onnxruntime", "sightline"} <= packages
+@pytest.mark.timeout(600)
+def test_what_the_export_image_installs_gets_as_far_as_it_can_without_tensorrt(
+    install: Callable[[str], Path], demo_repository: Path, tmp_path: Path
+) -> None:
+    installed = install("export/Dockerfile")
+    text = (CHECKOUT / "export" / "Dockerfile").read_text(encoding="utf-8")
+    program, *arguments = re.findall(r'"([^"]+)"', text[text.rindex("CMD [") :])
+    folders = {"/models": demo_repository, "/plans": tmp_path / "plans", "/cache": tmp_path / "cache"}
+    command = [installed / "bin" / program, *(folders.get(part, part) for part in arguments)]
+    done = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "there is no trtexec" in done.stderr
+
+
+@pytest.mark.parametrize("dockerfile", ["server/Dockerfile", "export/Dockerfile"])
+def test_an_image_holds_neither_torch_nor_ultralytics(install: Callable[[str], Path], dockerfile: str) -> None:
+    packages = {path.name.lower() for path in install(dockerfile).glob("lib/python*/site-packages/*")}
+    assert {"sightline", "numpy"} <= packages
     assert not packages & {"torch", "ultralytics", "torchvision"}
