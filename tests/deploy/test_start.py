@@ -23,14 +23,18 @@ TABLE = START.parent / "flags.txt"
 PLAN_CHECK = CHECKOUT / "export" / "sightline_export" / "tensorrt" / "manifest.py"
 HEADER = "sightline-admin-key"
 GRPC_HEADER = f"triton-grpc-protocol-{HEADER}"
-CONTAINERS = {"26.03": "2.67.0", "26.04": "2.68.0", "26.05": "2.69.0", "26.06": "2.70.0", "26.07": "2.71.0"}
-"""Version of Triton in each container, from NVIDIA's release notes."""
 PRINTER = "#!/bin/sh\nprintf '%s\\n' \"$@\"\n"
-ROWS = [
-    [cell.strip() for cell in line.split("|")]
-    for line in TABLE.read_text(encoding="utf-8").splitlines()
-    if line and not line.startswith("#")
-]
+
+
+def rows_of(table: Path) -> list[list[str]]:
+    """The cells of each line that is no comment."""
+    lines = [line for line in table.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    return [[cell.strip() for cell in line.split("|")] for line in lines]
+
+
+ROWS = rows_of(TABLE)
+CONTAINERS = {row[0]: row[1] for row in rows_of(START.parent / "versions.txt")}
+"""Version of Triton in each of NVIDIA's containers."""
 
 
 @pytest.fixture
@@ -102,6 +106,14 @@ def test_the_version_decides_which_options_there_are(printer: Path) -> None:
     assert newer_than_the_embedded("2.59.0") == {"--http-max-input-size"}
     assert newer_than_the_embedded("2.67.0") == {"--http-max-input-size"}
     assert newer_than_the_embedded("2.68.0") == {"--http-max-input-size", "--allow-client-shm"}
+
+
+def test_the_table_of_versions_is_whole_and_rises() -> None:
+    rows = rows_of(START.parent / "versions.txt")
+    assert all(len(row) == 6 and all(row) for row in rows)
+    for column in range(3):
+        numbers = [[int(part) for part in row[column].split(".")] for row in rows]
+        assert numbers == sorted(numbers)
 
 
 def test_the_container_of_the_settings_gets_every_option(printer: Path) -> None:
