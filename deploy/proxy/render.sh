@@ -72,7 +72,8 @@ awk -f "$here/tokens.awk" "$classes" "$tokens" >"$next/tokens.conf" || fail "$to
 awk -f "$here/classes.awk" "$classes" >"$next/classes.conf" || fail "$classes is not usable"
 awk -f "$here/classes.awk" -v part=locations "$classes" >"$next/locations.conf"
 awk -f "$here/errors.awk" "$here/errors" >"$next/errors.conf"
-nginx -t -q -e stderr -p "$run/" -c "$next/nginx.conf" || fail "nginx refuses the configuration"
+# It opens /dev/stdout, as the log is there, and whoever reloads may have one that belongs to somebody else.
+nginx -t -q -e stderr -p "$run/" -c "$next/nginx.conf" >"$next/output" || fail "nginx refuses the configuration"
 
 trap - EXIT
 before=$(readlink "$run/current" || true)
