@@ -66,6 +66,13 @@ def skip_or_fail(reason: str) -> None:
     pytest.skip(reason)
 
 
+@pytest.fixture(autouse=True)
+def on_the_cpu_alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that other tests than those for GPUs start compute on the CPU, whatever the machine has."""
+    if request.node.get_closest_marker("gpu") is None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
 @pytest.fixture
 def bound_by_permissions(tmp_path: Path) -> Iterator[None]:
     """File permissions bind in this test, for root too: it runs as somebody who owns nothing."""
@@ -106,7 +113,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(repository: Path) -> Iterator[EmbeddedServer]:
     """The one server of the whole session, on free ports."""
-    options = ServerOptions(repository=repository, grpc_port=0, http_port=0, metrics_port=0, allow_model_control=True)
+    options = ServerOptions(
+        repository=repository, grpc_port=0, http_port=0, metrics_port=0, allow_model_control=True, use_gpus=False
+    )
     try:
         running = EmbeddedServer(options)
     except MissingDependencyError as error:
