@@ -35,7 +35,8 @@ def to_half(model: onnx.ModelProto, *, begins: str, without: frozenset[str]) -> 
     Args:
         model: FP32, without subgraphs.
         begins: the tensor; what does not depend on its values, such as arithmetic with shapes, stays as it is.
-        without: first outputs of the nodes that stay as they are, as those in `KEPT_FLOAT` do.
+        without: first outputs of the nodes that stay as they are, as those in `KEPT_FLOAT` do, and those that give the
+            graph's outputs.
 
     Raises:
         ExportError: nothing would be FP16, or a weight is too large for it.
@@ -75,13 +76,14 @@ def element_types(model: onnx.ModelProto) -> dict[str, int]:
 
 def _chosen(graph: onnx.GraphProto, begins: str, without: frozenset[str], types: Mapping[str, int]) -> frozenset[str]:
     """Names of the tensors that become FP16."""
+    outputs = {value.name for value in graph.output}
     depending: set[str] = {begins}
     chosen: set[str] = set()
     for node in graph.node:
         if node.op_type in SHAPE_OPERATORS or depending.isdisjoint(node.input):
             continue
         depending.update(node.output)
-        if node.output[0] not in without and node.op_type not in KEPT_FLOAT:
+        if node.output[0] not in without and node.op_type not in KEPT_FLOAT and outputs.isdisjoint(node.output):
             chosen.update(name for name in node.output if types.get(name) == TensorProto.FLOAT)
     return frozenset(chosen)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,10 @@ def check_agreement(
     """
     margin = PRECISION_DEMANDS[precision].score_difference
     lowest = max(info.score_floor, SCORE_FLOOR, DEFAULT_SCORE_THRESHOLD - margin)
-    pictures = dict(_pictures(sample))
-    expected = _find(served, info, pictures, lowest)
+    pictures = read_pictures(sample)
+    expected = find_all(served, info, pictures, lowest)
     rounded = with_rounding(planned) if precision == "fp16" else planned
-    report = compare(expected, _find(rounded, info, pictures, lowest), partner_margin=margin)
+    report = compare(expected, find_all(rounded, info, pictures, lowest), partner_margin=margin)
     verdict = report.judge(export_bar(precision, min_match=_LEAST_SHARE))
     if verdict.outcome == "failed":
         advice = "; build it with --precision fp32" if precision == "fp16" else ""
@@ -48,17 +49,19 @@ def check_agreement(
     return report
 
 
-def _pictures(sample: SampleFiles) -> Iterator[tuple[str, Picture]]:
+def read_pictures(sample: SampleFiles) -> dict[str, Picture]:
+    """The pictures of a sample by name, without those that no server decodes: they are no reason against a plan."""
+    pictures = {}
     for name in sample:
-        try:
-            yield name, decode_rgb(sample[name])
-        except ImageError:
-            continue  # what no server decodes is no reason against a plan
+        with contextlib.suppress(ImageError):
+            pictures[name] = decode_rgb(sample[name])
+    return pictures
 
 
-def _find(
+def find_all(
     model: onnx.ModelProto, info: DetectorInfo, pictures: Mapping[str, Picture], score_threshold: float
 ) -> dict[str, Detections]:
+    """What a graph finds in each picture, one after the other."""
     session = Session(model)
     return {name: _detect(session, info, picture, score_threshold) for name, picture in pictures.items()}
 

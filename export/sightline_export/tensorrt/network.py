@@ -17,7 +17,7 @@ from sightline_export.graph.compose import BACK, finish
 from sightline_export.graph.half import to_half
 from sightline_export.graph.learnt import decoding
 from sightline_export.graph.settings import GraphSettings
-from sightline_export.graph.take_apart import Parts, take_apart
+from sightline_export.graph.take_apart import Parts, part_of, take_apart
 from sightline_export.heads import HEADS, Head
 from sightline_export.pixels import ZERO_TO_ONE
 from sightline_export.session import Session
@@ -52,7 +52,7 @@ def plan_graph(served: onnx.ModelProto, info: DetectorInfo, precision: PlanPreci
     planned = finish(parts.before_back, head, _settings(parts, info, head))
     if precision == "fp32":
         return planned
-    behind = {name for node in planned.graph.node if node.name.startswith(BACK) for name in node.output}
+    behind = {name for node in planned.graph.node if part_of(node) == BACK for name in node.output}
     return to_half(planned, begins=parts.pictures, without=decoding(planned.graph, parts.raw) | behind)
 
 

@@ -16,6 +16,7 @@ from sightline_export.graph.compose import BACK
 from sightline_export.graph.half import element_types
 from sightline_export.graph.learnt import constants, decoding
 from sightline_export.graph.static import data_dependent_nodes
+from sightline_export.graph.take_apart import part_of
 
 OPSETS = range(9, 21)
 LARGEST_IR_VERSION = 10
@@ -232,8 +233,8 @@ def _bytes(model: onnx.ModelProto) -> Iterator[str]:
 def _half_in_head(model: onnx.ModelProto) -> Iterator[str]:
     """Coordinates in pixels are too many for FP16."""
     graph, types = model.graph, element_types(model)
-    made_by_others = {name for node in graph.node if not node.name.startswith(BACK) for name in node.output}
-    behind = [node for node in graph.node if node.name.startswith(BACK)]
+    made_by_others = {name for node in graph.node if part_of(node) != BACK for name in node.output}
+    behind = [node for node in graph.node if part_of(node) == BACK]
     raw = {name for node in behind for name in node.input} & made_by_others
     head = {node.output[0] for node in behind}.union(*(decoding(graph, name) for name in raw))
     for node in graph.node:
