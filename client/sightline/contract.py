@@ -53,6 +53,10 @@ DEFAULT_HTTP_PORT = 8000
 DEFAULT_GRPC_PORT = 8001
 DEFAULT_METRICS_PORT = 8002
 
+# --- places -----------------------------------------------------------------------------------------------------
+MODEL_REPOSITORY = "model_repository"
+"""The folder that commands work on where none is named."""
+
 Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 """What an ONNX network's engine can be asked for."""
@@ -233,6 +237,14 @@ class EngineInfo:
     threads: int
     device: Device = "cpu"
     reason: str = ""
+
+    def __str__(self) -> str:
+        """For people: `openvino 2026.4.1, bf16, 2 threads per instance`, and the reason."""
+        place = (
+            "on the GPU" if self.device == "gpu" else f"{self.threads} thread{'s' * (self.threads != 1)} per instance"
+        )
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"{self.engine} {self.version}, {self.precision}, {place}{reason}"
 
 
 def format_engines(engines: Mapping[str, EngineInfo]) -> bytes:

@@ -1,6 +1,9 @@
+import dataclasses
+
 import pytest
 
 from sightline import contract
+from sightline.contract import EngineInfo
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ContractMismatchError, InvalidOptionError
 from sightline.preprocessing import Preprocessing
@@ -78,3 +81,11 @@ def test_image_errors_travel_as_text() -> None:
     text = "in ensemble 'x', " + contract.format_image_error("corrupt", "line one\nline two")
     assert contract.parse_image_error(text) == ("corrupt", "line one line two")
     assert contract.parse_image_error("CUDA out of memory") is None
+
+
+def test_engines_say_where_they_run() -> None:
+    engine = EngineInfo(engine="openvino", version="2026.4.1", precision="bf16", threads=1)
+    assert str(engine) == "openvino 2026.4.1, bf16, 1 thread per instance"
+    reason = "no OpenVINO on GPUs"
+    on_gpu = dataclasses.replace(engine, engine="onnxruntime", version="1.27", device="gpu", reason=reason)
+    assert str(on_gpu) == f"onnxruntime 1.27, bf16, on the GPU ({reason})"

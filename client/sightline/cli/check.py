@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sightline.cli._repository import repository_argument
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -25,7 +27,7 @@ Examples:
   sightline check --json | jq '.[] | select(.severity == "error")'
 """
 )
-@click.argument("repository", type=click.Path(path_type=Path), default=Path("model_repository"))
+@repository_argument
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of findings instead of text.")
 @click.option("--strict", is_flag=True, help="Fail on warnings too, not on errors only.")
 def command(repository: Path, as_json: bool, strict: bool) -> None:

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from sightline.cli._repository import repository_option
 from sightline.contract import network_name
 from sightline.errors import MissingDependencyError, SightlineError
 
@@ -30,13 +31,7 @@ Examples:
   sightline demo --output /tmp/first-look
 """
 )
-@click.option(
-    "--repository",
-    type=click.Path(path_type=Path),
-    default=Path("model_repository"),
-    show_default=True,
-    help="Model repository that holds the bundled detector.",
-)
+@repository_option("Model repository that holds the bundled detector.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),

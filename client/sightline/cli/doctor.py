@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sightline.cli._repository import repository_option
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -25,13 +27,7 @@ Examples:
   sightline doctor --json | jq .ways          for a bug report or a script
 """
 )
-@click.option(
-    "--repository",
-    type=click.Path(path_type=Path),
-    default=Path("model_repository"),
-    show_default=True,
-    help="Folder in which models are looked for.",
-)
+@repository_option("Folder in which models are looked for.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object with `checks` and `ways` instead of text.")
 def command(repository: Path, as_json: bool) -> None:
     """Look at this machine: what will work, what will not, and the command that gets it.

@@ -12,6 +12,7 @@ import click
 from sightline import contract
 from sightline.cli._export_report import as_json, print_summary
 from sightline.cli._files import check_place, write_json
+from sightline.cli._repository import repository_option
 from sightline.errors import MissingDependencyError
 from sightline.parity import PRECISION_DEMANDS
 from sightline_export.families import FAMILIES
@@ -40,13 +41,7 @@ Families:
 
 @click.command(epilog=_EPILOG)
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option(
-    "--repository",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("model_repository"),
-    show_default=True,
-    help="Triton's folder of models.",
-)
+@repository_option("Triton's folder of models.")
 @click.option("--name", help="Name of the served model; without it, one is made of the file's name.")
 @click.option(
     "--precision",

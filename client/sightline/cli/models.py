@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sightline.cli._server_options import server_options
+from sightline.sources import printable
 from sightline.verification import describe_verification
 
 if TYPE_CHECKING:
@@ -52,14 +53,14 @@ def _as_json(model: ServedModel) -> dict[str, Any]:
 
 def _lines(model: ServedModel) -> Iterator[str]:
     if not model.ready:
-        yield _printable(f"{model.name}: NOT READY: {model.reason}")
+        yield _in_one_line(f"{model.name}: NOT READY: {model.reason}")
         return
     if model.detector is None:
-        yield _printable(f"{model.name}: ready, but not a detector: {model.reason}")
+        yield _in_one_line(f"{model.name}: ready, but not a detector: {model.reason}")
         return
-    yield _printable(f"{model.name}: ready")
+    yield _in_one_line(f"{model.name}: ready")
     for title, text in _facts(model):
-        yield f"  {title:<10} {_printable(text)}"
+        yield f"  {title:<10} {_in_one_line(text)}"
 
 
 def _facts(model: ServedModel) -> Iterator[tuple[str, str]]:
@@ -73,7 +74,7 @@ def _facts(model: ServedModel) -> Iterator[tuple[str, str]]:
     labels = ", every class of a box" if info.multi_label else ""
     yield "size", f"{info.preprocessing}, at most {info.max_detections} detections{labels}"
     yield "precision", info.precision + (", of a network that is quantised to 8 bits" if info.quantised else "")
-    yield "engine", _engine(model)
+    yield "engine", f"Triton's {model.backend} backend" if model.engine is None else str(model.engine)
     yield "gate", describe_verification(info.verification)
     versions = ", ".join(f"{package} {version}" for package, version in info.versions.items())
     yield "source", f"{info.source or 'unknown'}{f', sha256 {info.source_sha256}' if info.source_sha256 else ''}"
@@ -81,15 +82,6 @@ def _facts(model: ServedModel) -> Iterator[tuple[str, str]]:
         yield "made by", versions
 
 
-def _engine(model: ServedModel) -> str:
-    engine = model.engine
-    if engine is None:
-        return f"Triton's {model.backend} backend"
-    reason = f" ({engine.reason})" if engine.reason else ""
-    threads = f"{engine.threads} thread{'s' if engine.threads != 1 else ''}"
-    return f"{engine.engine} {engine.version}, {engine.precision}, {threads} per instance{reason}"
-
-
-def _printable(text: str) -> str:
-    """Names come from other people's files: no control characters on a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
+def _in_one_line(text: str) -> str:
+    """Names and reasons come from other people's files."""
+    return printable(" ".join(text.splitlines()))

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sightline.cli._signals import sigterm_as_interrupt
+from sightline.cli._repository import repository_option
 from sightline.contract import DEFAULT_GRPC_PORT, DEFAULT_HTTP_PORT, DEFAULT_METRICS_PORT, LOOPBACK_HOST
 from sightline.errors import ContractMismatchError, LaunchError
 
 if TYPE_CHECKING:
-    from sightline.contract import EngineInfo
     from sightline_server.launcher import EmbeddedServer
     from sightline_server.options import LogHandler
 
@@ -30,13 +29,7 @@ Examples:
   sightline serve --verbose                          with Triton's own log
 """
 )
-@click.option(
-    "--repository",
-    type=click.Path(path_type=Path),
-    default=Path("model_repository"),
-    show_default=True,
-    help="Folder of models, as `sightline export` writes it.",
-)
+@repository_option("Folder of models, as `sightline export` writes it.")
 @click.option(
     "--host",
     default=LOOPBACK_HOST,
@@ -85,10 +78,9 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
 
 @contextmanager
 def _stopping_quietly() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end what is inside, which is what the user wants: no error."""
+    """Being told to stop is what the user wants: no error."""
     try:
-        with sigterm_as_interrupt():
-            yield
+        yield
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
 
@@ -120,7 +112,7 @@ def _announce(server: EmbeddedServer) -> None:
         f"  HTTP      http://{server.http_url}",
         f"  metrics   http://{server.metrics_url}/metrics",
         "Models:",
-        *(f"  {name:{width}}  {_describe(engines.get(name))}".rstrip() for name in names),
+        *(f"  {name:{width}}  {engines.get(name, '')!s}".rstrip() for name in names),
     ]
     click.echo("\n".join(lines))
     if unverified := _unverified(server, names):
@@ -147,11 +139,3 @@ def _unverified(server: EmbeddedServer, names: Sequence[str]) -> list[str]:
         if verification is None or not verification.verified:
             found.append(name)
     return found
-
-
-def _describe(info: EngineInfo | None) -> str:
-    if info is None:
-        return ""
-    place = "on the GPU" if info.device == "gpu" else f"{info.threads} thread{'s' * (info.threads != 1)} each"
-    reason = f" ({info.reason})" if info.reason else ""
-    return f"{info.engine} {info.version}, {info.precision}, {place}{reason}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sightline.cli._repository import repository_argument
 from sightline.images import DEFAULT_MAX_IMAGE_BYTES
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ Examples:
   sightline sizing --images-in-flight 512               16 clients that each have 4 requests of 8 images on their way
 """
 )
-@click.argument("repository", type=click.Path(path_type=Path), default=Path("model_repository"))
+@repository_argument
 @click.option("--gpus", type=click.IntRange(min=1), default=1, show_default=True, help="GPUs of the server.")
 @click.option(
     "--images-in-flight",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sightline import contract
+from sightline.cli._repository import repository_option
 from sightline.errors import ExportError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -28,13 +29,7 @@ _plans = click.option(
     show_default=True,
     help="The repository of plans, complete by itself.",
 )
-_repository = click.option(
-    "--repository",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("model_repository"),
-    show_default=True,
-    help="What `sightline export` wrote.",
-)
+_repository = repository_option("What `sightline export` wrote.")
 
 
 @click.group(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sightline.contract import MODEL_REPOSITORY
 from sightline.doctor.checks import Check, check_machine
 from sightline.doctor.facts import Machine
 from sightline.doctor.probe import probe_machine
@@ -29,7 +30,7 @@ def judge(machine: Machine) -> Diagnosis:
     return Diagnosis(tuple(check_machine(machine)), tuple(judge_ways(machine)))
 
 
-def diagnose(*, repository: Path = Path("model_repository"), libpython: Path | None = None) -> Diagnosis:
+def diagnose(*, repository: Path = Path(MODEL_REPOSITORY), libpython: Path | None = None) -> Diagnosis:
     """Look at this machine; takes well under a second and imports nothing heavy.
 
     Args:
