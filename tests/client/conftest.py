@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tests.conftest import HARDWARE
 
 from sightline import Detections
-from sightline.contract import DEFAULT_IMAGE_SIZE, DEFAULT_IOU_THRESHOLD, DEFAULT_MAX_DETECTIONS, SCORE_FLOOR
+from sightline.contract import (
+    DEFAULT_IMAGE_SIZE,
+    DEFAULT_IOU_THRESHOLD,
+    DEFAULT_MAX_DETECTIONS,
+    SCORE_FLOOR,
+    network_name,
+)
+from sightline_server.launcher import EmbeddedServer
 
 Labels = Literal["best class", "every class"]
 Found = dict[str, Detections]
@@ -21,6 +30,20 @@ Found = dict[str, Detections]
 def photos(shared_data: Path) -> list[Path]:
     """100 photos of COCO."""
     return sorted((shared_data / "coco" / "images").glob("*.jpg"))
+
+
+@pytest.fixture(scope="session")
+def serve_in(server: EmbeddedServer, serve_detector: Callable[[str], str]) -> Callable[[str, str], str]:
+    """As `serve_detector`, for a test of one precision, which is skipped where the machine has no such arithmetic."""
+
+    def serve(name: str, precision: str) -> str:
+        model = serve_detector(name)
+        engine = server.engines()[network_name(model)]
+        if engine.precision != precision:
+            pytest.skip(f"{HARDWARE}runs {precision} models in {engine.precision}: {engine.reason}")
+        return model
+
+    return serve
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from click.testing import CliRunner, Result
 from tests.client.conftest import Found, Labels
 
 from sightline.cli import cli
-from sightline.contract import network_name
 from sightline.evaluation import Metrics, match_categories, measure, read_annotations, select
 from sightline_export.exporter import export
 from sightline_export.options import ExportOptions
@@ -67,12 +66,9 @@ def test_as_good_as_ultralytics(
     truth_file: Path,
     ultralytics_found: dict[Labels, Found],
     server: EmbeddedServer,
-    serve_detector: Callable[[str], str],
+    serve_in: Callable[[str, str], str],
 ) -> None:
-    model = serve_detector(name)
-    engine = server.engines()[network_name(model)]
-    if engine.precision != precision:
-        pytest.skip(f"this machine runs {precision} models in {engine.precision}: {engine.reason}")
+    model = serve_in(name, precision)
     wanted = reference(truth_file, ultralytics_found["best class"])
     assert wanted.ap_50_95 == pytest.approx(0.371, abs=0.001)
     files = tmp_path / "report.json", tmp_path / "curves.png"

@@ -9,7 +9,7 @@ import pytest
 from tests.client.conftest import Found, Labels
 
 from sightline import Client, ClientOptions
-from sightline.contract import DEFAULT_SCORE_THRESHOLD, Precision, network_name
+from sightline.contract import DEFAULT_SCORE_THRESHOLD, Precision
 from sightline.parity import BF16_PARITY, FP32_PARITY, Bar, compare
 from sightline_server.launcher import EmbeddedServer
 
@@ -34,12 +34,9 @@ def test_yolov8n_is_still_itself(
     photos: list[Path],
     reference: Found,
     server: EmbeddedServer,
-    serve_detector: Callable[[str], str],
+    serve_in: Callable[[str, str], str],
 ) -> None:
-    model = serve_detector(name)
-    engine = server.engines()[network_name(model)]
-    if engine.precision != precision:
-        pytest.skip(f"this machine runs {precision} models in {engine.precision}: {engine.reason}")
+    model = serve_in(name, precision)
     with Client(server.grpc_url, model=model, options=ClientOptions(timeout_seconds=300)) as client:
         served = {Path(str(result.source)).name: result.unwrap() for result in client.stream(photos)}
     report = compare(reference, served)
