@@ -16,7 +16,7 @@ LIBPYTHON := server/sightline_server/libpython.py
 export UV_PYTHON_INSTALL_DIR := $(CURDIR)/.uv/python
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help demo models test lint types test-system check-deploy test-gpu install constraints clean
+.PHONY: help demo models test lint types test-system check-deploy test-gpu install install-gpu constraints clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,10 @@ test-gpu: $(VENV)/.test  ## The tests that need an NVIDIA GPU; REQUIRE_GPU=1 mak
 
 install: $(VENV)/.install  ## Every extra, for your own models: then .venv/bin/sightline
 	@echo "Installed. Next: $(BIN)/sightline --help"
+
+install-gpu: $(VENV)/.install  ## ONNX Runtime for NVIDIA GPUs in place of the one for CPUs: `sightline serve` then uses them
+	$(UV) pip uninstall --quiet --python $(BIN)/python onnxruntime
+	$(INSTALL) --editable '.[gpu]'
 
 models: $(VENV)/.install  ## Export every supported model through the gate and write docs/models.md: hours
 	$(BIN)/python -m sightline_bench.models_table

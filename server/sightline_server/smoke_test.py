@@ -75,6 +75,8 @@ def try_engine(
             done = subprocess.run(command, capture_output=True, timeout=timeout_seconds, text=True, check=False)
         except subprocess.TimeoutExpired:
             return f"{engine} did not answer within {timeout_seconds:g} s"
+    if done.returncode or _last_line(done.stdout):
+        sys.stderr.write(done.stderr)  # the engine's own words, for the server's log
     if done.returncode < 0:
         return f"{engine} crashed ({signal.Signals(-done.returncode).name})"
     if done.returncode:

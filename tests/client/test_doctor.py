@@ -146,6 +146,21 @@ def test_missing_packages_are_named_with_the_command() -> None:
     assert working(machine) == {"client"}
 
 
+def test_onnx_runtime_for_gpus_takes_the_place_of_the_other() -> None:
+    extras = {**EXTRAS, "server": ("onnxruntime",), "gpu": ("onnxruntime-gpu",)}
+    plain: Mapping[str, str | None] = {**INSTALLED, "onnxruntime": "1.31.1", "onnxruntime-gpu": None}
+    for_gpus: Mapping[str, str | None] = {**plain, "onnxruntime": None, "onnxruntime-gpu": "1.31.1"}
+    without = replace(WORKSTATION, extras=extras, packages=plain)
+    assert check(without, "[gpu]").status == "info"
+    assert check(without, "[gpu]").advice.startswith("make install-gpu")
+    assert EMBEDDED in working(without)
+    having = replace(WORKSTATION, extras=extras, packages=for_gpus)
+    assert check(having, "[gpu]") == Check("[gpu]", "ok", "onnxruntime-gpu 1.31.1")
+    assert check(having, "[server]") == Check("[server]", "ok", "onnxruntime-gpu 1.31.1")
+    assert EMBEDDED in working(having)
+    assert "[gpu]" not in {check.name for check in judge(replace(LAPTOP, extras=extras, packages=plain)).checks}
+
+
 def test_a_missing_core_package_fails() -> None:
     machine = replace(LAPTOP, packages={**INSTALLED, "tritonclient": None})
     assert check(machine, CORE).status == "fail"

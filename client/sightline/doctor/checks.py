@@ -188,8 +188,10 @@ def _packages(machine: Machine) -> Iterable[Check]:
     for extra in sorted(machine.extras, key=lambda name: (name != CORE, name)):
         if extra == needs.SERVER_EXTRA and not machine.can_embed:
             continue  # it installs nothing there
+        if extra == needs.GPU_EXTRA and not (machine.has_gpu and machine.can_embed):
+            continue
         missing = machine.missing(extra)
-        versions = [f"{name} {machine.packages[name]}" for name in machine.extras[extra] if name not in missing]
+        versions = [machine.found(name) for name in machine.extras[extra] if name not in missing]
         if extra == CORE:
             versions = [f"{DISTRIBUTION} {own}", *versions]
         name = extra if extra == CORE else f"[{extra}]"
@@ -197,7 +199,8 @@ def _packages(machine: Machine) -> Iterable[Check]:
             yield Check(name, "ok", ", ".join(versions))
         else:
             detail = f"missing {', '.join(missing)}" + (f"; has {', '.join(versions)}" if versions else "")
-            yield Check(name, "fail" if extra == CORE else "info", detail, needs.INSTALL_COMMAND)
+            command = needs.GPU_INSTALL_COMMAND if extra == needs.GPU_EXTRA else needs.INSTALL_COMMAND
+            yield Check(name, "fail" if extra == CORE else "info", detail, command)
 
 
 def _models(machine: Machine) -> Iterable[Check]:

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sightline.contract import MODEL_REPOSITORY
+
+SUBSTITUTES = {"onnxruntime": "onnxruntime-gpu"}
+"""Packages that bring the same modules as others, and more."""
 LINUX, MACOS, WINDOWS = "Linux", "Darwin", "Windows"
 X86_64, ARM64 = "x86_64", "arm64"
 
@@ -94,7 +98,7 @@ class Machine:
     ports: tuple[Port, ...] = ()
     packages: Mapping[str, str | None] = field(default_factory=dict)
     extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    repository: Path = Path("model_repository")
+    repository: Path = Path(MODEL_REPOSITORY)
     models: tuple[str, ...] | None = None
 
     @property
@@ -102,6 +106,16 @@ class Machine:
         """Whether the embedded server's wheels exist for this system and architecture."""
         return self.system == LINUX and self.architecture == X86_64
 
+    @property
+    def has_gpu(self) -> bool:
+        """Whether there is an NVIDIA GPU with a driver that works."""
+        return self.driver is not None and bool(self.driver.gpus)
+
     def missing(self, extra: str) -> list[str]:
-        """Packages of an extra that are not installed."""
-        return [name for name in self.extras.get(extra, ()) if self.packages.get(name) is None]
+        """Packages of an extra that are not installed, nor what takes their place."""
+        return [name for name in self.extras.get(extra, ()) if not self.found(name)]
+
+    def found(self, package: str) -> str:
+        """Name and version of a package, or of what takes its place; empty where neither is installed."""
+        names = (SUBSTITUTES.get(package, package), package)
+        return next((f"{name} {self.packages[name]}" for name in names if self.packages.get(name) is not None), "")

@@ -13,6 +13,7 @@ CUDA = (13, 0)
 CORES = 2
 SERVER_EXTRA = "server"
 EXPORT_EXTRA = "export"
+GPU_EXTRA = "gpu"
 MEMORY_BYTES = 2_000_000_000
 SHARED_MEMORY_BYTES = 256_000_000
 """Python-based backends hand pictures over through /dev/shm; Docker gives containers 64 MB of it."""
@@ -20,6 +21,7 @@ DISK_BYTES = 10_000_000_000
 OPEN_FILES = 1024
 
 INSTALL_COMMAND = "make install   (in the checkout)"
+GPU_INSTALL_COMMAND = "make install-gpu   (in the checkout); without it `sightline serve` computes on the CPU"
 EMBEDDED_PLATFORM = "the embedded server is for Linux on x86-64; here, use the client against a server elsewhere"
 NEWER_GLIBC = "Debian 12, Ubuntu 22.04, RHEL 10 or newer, or NVIDIA's container"
 OTHER_PYTHON = "use Python 3.10 to 3.13: make install PYTHON=3.12   (uv brings it)"

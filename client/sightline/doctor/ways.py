@@ -36,7 +36,7 @@ def judge_ways(machine: Machine) -> list[Way]:
     """All ways, from the one that needs least."""
     return [
         Way("client", "sightline detect, Client: pictures to a server that runs somewhere", tuple(_client(machine))),
-        Way("embedded server", "sightline serve, sightline demo: Triton on this CPU", tuple(_embedded(machine))),
+        Way("embedded server", "sightline serve, sightline demo: Triton without Docker", tuple(_embedded(machine))),
         Way("export", "sightline export: your checkpoint becomes a served model", tuple(_export(machine))),
         Way("Docker with GPU", "NVIDIA's container with its native backends", tuple(_docker_gpu(machine))),
     ]
