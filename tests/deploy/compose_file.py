@@ -1,4 +1,4 @@
-"""Reads docker-compose.yml as `docker compose` does: .env, then the shell, into `${NAME}`, `${NAME:-…}` and `${NAME:?}`."""
+"""Reads docker-compose.yml as `docker compose` does, with the settings of .env in the place of its variables."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # Runs a program much as docker runs a service of docker-compose.yml: it sees a few folders, read-only, and temporary ones,
 # as a user without any rights. Takes root; nothing outside of its own mount namespace changes.
 #
-#   jail.sh USER:GROUP TMPFS_OPTIONS SHARED_MEMORY_BYTES FOLDER=TARGET... -- PROGRAM ARGUMENT...
+#   jail.sh USER:GROUP TMPFS_OPTIONS SHARED_MEMORY_BYTES FILE_OR_FOLDER=TARGET... -- PROGRAM ARGUMENT...
 set -euo pipefail
 if [[ -z ${IN_JAIL:-} ]]; then
   IN_JAIL=yes exec unshare --mount "$0" "$@"
@@ -14,7 +14,8 @@ root=/mnt
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$root"
 show() {
-  mkdir -p "$root$2"
+  mkdir -p "$(dirname "$root$2")"
+  if [[ -d $1 ]]; then mkdir -p "$root$2"; else touch "$root$2"; fi
   mount --rbind "$1" "$root$2"
   mount -o remount,bind,ro "$root$2"
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -14,12 +13,12 @@ from pathlib import Path
 import pytest
 from tests.conftest import skip_or_fail
 from tests.deploy.compose_file import CHECKOUT, read_compose
+from tests.deploy.jail import jail
 
 TOOLS = Path(sys.executable).parent
 UV = shutil.which("uv") or str(CHECKOUT / ".uv" / "bin" / "uv")
 FOLDER = "/opt/sightline"
 """Where the Dockerfiles install to."""
-JAIL = Path(__file__).with_name("jail.sh")
 
 
 def tracked(*patterns: str) -> list[Path]:
@@ -114,21 +113,9 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return run
 
 
-def jailed(installed: Path, repository: Path) -> list[str]:
-    """What runs a program with the rights and folders that docker-compose.yml gives to the service `cpu`."""
-    if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
-        pytest.skip("this machine lets tests make no mount namespace, which takes root")
-    service = read_compose()["services"]["cpu"]
-    (mount,) = service["tmpfs"]
-    shown = [f"{installed}={FOLDER}", f"{repository}=/models"]
-    if not sys.base_prefix.startswith("/usr"):
-        shown.append(f"{sys.base_prefix}={sys.base_prefix}")
-    return [str(JAIL), service["user"], mount.partition(":")[2], str(service["shm_size"]), *shown, "--"]
-
-
 @pytest.mark.timeout(600)
 def test_what_the_servers_image_installs_serves_with_the_rights_that_it_gets(
-    install: Callable[[str], Path], demo_repository: Path
+    install: Callable[[str], Path],
 ) -> None:
     installed = install("server/Dockerfile")
     text = (CHECKOUT / "server" / "Dockerfile").read_text(encoding="utf-8")
@@ -137,7 +124,8 @@ def test_what_the_servers_image_installs_serves_with_the_rights_that_it_gets(
     ports = [part for service in ("grpc", "http", "metrics") for part in (f"--{service}-port", "0")]
     # Its first line names the place where it was installed, not the one where it is now.
     entry = [f"{FOLDER}/bin/python", f"{FOLDER}/bin/{program}", *arguments, *ports]
-    command = [*jailed(installed, demo_repository), *entry]
+    python = {} if sys.base_prefix.startswith("/usr") else {Path(sys.base_prefix): sys.base_prefix}
+    command = [*jail(read_compose()["services"]["cpu"], {installed: FOLDER, **python}), *entry]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         assert server.stdout
         printed = []
