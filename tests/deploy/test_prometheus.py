@@ -146,6 +146,15 @@ def test_what_is_scraped_are_services_of_the_compose_file() -> None:
         assert any(published.endswith(f":{port}") for published in service["ports"])
 
 
+def test_the_server_without_a_gpu_is_found_in_place_of_triton() -> None:
+    services = read_compose()["services"]
+    assert services["cpu"]["networks"]["monitoring"]["aliases"] == ["triton"]
+    assert "monitoring" in services["prometheus"]["networks"]
+    # So no two hosts of that name: docker refuses to publish a port twice.
+    assert services["cpu"]["ports"] == services["triton"]["ports"]
+    assert "monitoring" not in services["triton"]["networks"]
+
+
 def test_the_rules_tell_steps_by_the_names_of_the_contract() -> None:
     preprocessing = f"({'|'.join(PREPROCESSING_PREFIXES)}).+"
     texts = [rule["expr"] for rule in read_rules()]
