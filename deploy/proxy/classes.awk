@@ -46,8 +46,9 @@ function print_maps(    i, name) {
 }
 
 # Half of what may be under way passes at once, the rest waits its turn.
-function print_pace(name) {
-    printf "    limit_req zone=%s burst=%d delay=%d;\n", name, at_once[name], int(at_once[name] / 2)
+function print_pace(name,    unhindered) {
+    unhindered = int(at_once[name] / 2)
+    printf "    limit_req zone=%s burst=%d%s;\n", name, at_once[name], unhindered ? " delay=" unhindered : ""
 }
 
 function print_locations(    i, name, port) {

@@ -56,16 +56,24 @@ def program(name: str, package: str) -> str:
     return found
 
 
-PROXY_TOKENS = {"alice": "standard", "trusty": "trusted", "root": "admin", "small": "small", "narrow": "narrow"}
+PROXY_TOKENS = {
+    "alice": "standard",
+    "trusty": "trusted",
+    "root": "admin",
+    "small": "small",
+    "narrow": "narrow",
+    "single": "single",
+}
 PROXY_CLASSES = """
 small   500 64 1m 2 no
 narrow  20  2  1m 0 no
+single  900 1  1m 0 no
 """
 
 
 @pytest.fixture(scope="session")
 def proxy(server: EmbeddedServer) -> Iterator[Proxy]:
-    """nginx before the session's server, with a token of each class, and of two that only tests have."""
+    """nginx before the session's server, with a token of each class, and of those that only tests have."""
     program("nginx", "nginx")
     with Proxy(grpc=server.grpc_url, http=server.http_url, tokens=PROXY_TOKENS, classes=PROXY_CLASSES) as running:
         yield running

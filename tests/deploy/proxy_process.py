@@ -125,6 +125,14 @@ class Proxy:
         """What nginx has said so far, its access log included."""
         return self.log_file.read_text(encoding="utf-8")
 
+    def log_with(self, text: str) -> str:
+        """The log as soon as it holds that text: nginx writes a line when the answer has gone out."""
+        deadline = time.monotonic() + READY_SECONDS
+        while text not in self.log():
+            assert time.monotonic() < deadline, f"{text} is not in the log: {self.log()}"
+            time.sleep(0.02)
+        return self.log()
+
     def run_script(self, name: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of the delivered scripts."""
         as_container = name not in ("dev-certificate.sh", "new-token.sh")

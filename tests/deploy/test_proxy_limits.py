@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import socket
+import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -22,15 +25,13 @@ MEGABYTE = 1024 * 1024
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(repository: Path, load_model: Callable[[str], None]) -> None:
+def echo(repository: Path, load_model: Callable[[str], None]) -> None:
     write_noop_detector(repository, "echo", options=NoopOptions(echo=True))
-    write_noop_detector(repository, "patient", options=NoopOptions(delay_seconds=1.5))
-    for name in ("echo", "patient"):
-        load_model(name)
+    load_model("echo")
 
 
-def client(proxy: Proxy, token: str, model: str = "echo", **options: object) -> Client:
-    return Client(proxy.url, model=model, options=ClientOptions(access=proxy.access(token), **options))  # type: ignore[arg-type]
+def client(proxy: Proxy, token: str, **options: object) -> Client:
+    return Client(proxy.url, model="echo", options=ClientOptions(access=proxy.access(token), **options))  # type: ignore[arg-type]
 
 
 def large(number: int, megabytes: int) -> EncodedImage:
@@ -98,20 +99,23 @@ def test_a_job_that_is_too_fast_slows_down_and_loses_nothing(proxy: Proxy) -> No
 
 
 def test_where_nothing_passes_patience_ends(proxy: Proxy) -> None:
-    """Two calls that take long occupy all that the token may have at once."""
-    errors = []
-    with client(proxy, "narrow", timeout_seconds=0.2) as hasty, client(proxy, "narrow", "patient") as busy:
+    """A request whose body never comes occupies all that the token may have at once."""
+    with client(proxy, "single", timeout_seconds=0.3) as hasty:
         assert hasty.info
-        assert busy.info
-        with ThreadPoolExecutor(2) as threads:
-            calls = [threads.submit(busy.detect, numbered(number)) for number in (1, 2)]
-            while not all(call.done() for call in calls):
-                try:
-                    hasty.detect(numbered(3))
-                except RateLimitedError as error:
-                    errors.append(str(error))
-    assert [len(call.result()) for call in calls] == [0, 0]
-    assert "rate limit of narrow: 20 requests a second, 2 at once" in errors[0]
+        with unfinished_request(proxy, "single"):
+            while proxy.get("/v2", token="single").status != 429:
+                pass
+            with pytest.raises(RateLimitedError, match="rate limit of single: 900 requests a second, 1 at once"):
+                hasty.detect(numbered(3))
+
+
+def unfinished_request(proxy: Proxy, token: str) -> AbstractContextManager[ssl.SSLSocket]:
+    host, _, port = proxy.url.rpartition(":")
+    connection = socket.create_connection((host, int(port)))
+    encrypted = proxy.tls_context().wrap_socket(connection, server_hostname=host)
+    head = f"POST /v2/models/echo/infer HTTP/1.1\r\nhost: {host}\r\ncontent-length: 9\r\n"
+    encrypted.sendall(f"{head}authorization: Bearer {proxy.token(token)}\r\n\r\n".encode())
+    return encrypted
 
 
 @pytest.mark.parametrize("kind", TRANSPORT_KINDS)

@@ -181,8 +181,11 @@ def make_certificate(proxy: Proxy, *, days: int, name: str) -> None:
     extensions = private / "extensions"
     extensions.write_text(f"subjectAltName=DNS:{name}\n")
     sign = ["openssl", "x509", "-req", "-CA", str(private / "ca.crt"), "-CAkey", key, "-set_serial", "7"]
-    sign += ["-days", str(days), "-extfile", str(extensions), "-out", str(private / "tls.crt")]
+    sign += ["-days", str(days), "-extfile", str(extensions), "-out", str(private / "new.crt")]
     subprocess.run(sign, input=wish, check=True, capture_output=True)
+    # Another file, as certbot does it: newer nginx takes one of the same inode and second for the same.
+    (private / "new.crt").chmod(0o644)
+    (private / "new.crt").replace(private / "tls.crt")
 
 
 @pytest.mark.parametrize(
@@ -221,9 +224,8 @@ def test_tokens_are_nowhere_to_be_seen(own: Proxy) -> None:
     own.get("/v2?token=in-the-query")
     own.reload()
     own.get("/v2/logging", token="leaving")
-    log = own.log()
+    log = own.log_with('"client":"leaving"')
     assert '"client":"alice"' in log
-    assert '"client":"leaving"' in log
     assert "in-the-query" not in log
     tokens = [own.token(name) for name in TOKENS]
     assert not [token for token in tokens if token in log]
@@ -266,7 +268,7 @@ def test_the_log_is_json_with_names_and_statuses(own: Proxy) -> None:
     with client(own) as opened:
         opened.detect(numbered(1))
     own.get("/v2", token=None)
-    lines = [json.loads(line) for line in own.log().splitlines()]
+    lines = [json.loads(line) for line in own.log_with('"status":401').splitlines()]
     infer = next(line for line in lines if line["path"].endswith("/ModelInfer"))
     assert (infer["client"], infer["status"], infer["grpc_status"]) == ("alice", 200, "0")
     assert infer["bytes_in"] > 100
