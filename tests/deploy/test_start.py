@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -288,9 +289,21 @@ def test_the_metrics_have_the_quantiles_that_the_dashboard_shows(triton: TritonP
         assert f'nv_inference_request_summary_us{{model="demo",version="1",quantile="{quantile}"}}' in text
 
 
-def test_on_sigterm_it_ends_by_itself(tmp_path: Path, demo_repository: Path) -> None:
-    with TritonProcess(demo_repository, tmp_path / "log", TRACE_RATE="1000") as running:
+def test_a_model_joins_while_it_runs_and_on_sigterm_it_ends_by_itself(
+    tmp_path: Path, demo_repository: Path, admin_key_file: Path
+) -> None:
+    repository = tmp_path / "models"
+    shutil.copytree(demo_repository, repository)
+    settings = {"TRACE_RATE": "1000", "ADMIN_KEY_FILE": str(admin_key_file)}
+    with TritonProcess(repository, tmp_path / "log", **settings) as running:
         with urllib.request.urlopen(f"http://{running.http_url}/v2", timeout=60) as answer:
             assert "trace" in json.load(answer)["extensions"]
+        for part in ("", "_net"):
+            shutil.copytree(repository / f"demo{part}", repository / f"twin{part}")
+            config = repository / f"twin{part}" / "config.pbtxt"
+            config.write_text(config.read_text(encoding="utf-8").replace('"demo', '"twin'), encoding="utf-8")
+        assert ask(running, "/v2/models/twin/ready") == 400
+        assert ask(running, "/v2/repository/models/twin/load", method="POST", key=ADMIN_KEY) == 200
+        assert ask(running, "/v2/models/twin/ready") == ask(running, "/v2/models/demo/ready") == 200
         assert running.stop() == 0
         assert "Found 0 live models" in running.log
