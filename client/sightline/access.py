@@ -84,8 +84,9 @@ PLAIN = Access()
 
 def _check_certificates(pem: bytes) -> None:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii"))
-    except (ssl.SSLError, UnicodeDecodeError) as error:
+        # Comments between them may hold anything.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii", errors="ignore"))
+    except (ssl.SSLError, ValueError) as error:
         raise InvalidOptionError(
             "that is no PEM text of certificates, which begin with -----BEGIN CERTIFICATE-----"
         ) from error
