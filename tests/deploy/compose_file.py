@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,13 @@ def read_compose(**overrides: str) -> dict[str, Any]:
     text = interpolate(COMPOSE_FILE.read_text(encoding="utf-8"), {**read_env(), **overrides})
     parsed: dict[str, Any] = yaml.safe_load(text)
     return parsed
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Files of the checkout that match, those that are not committed yet among them."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
+    printed = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    return [CHECKOUT / line for line in printed.splitlines() if (CHECKOUT / line).is_file()]
 
 
 def services_of(compose: Mapping[str, Any], *profiles: str) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ from tests.deploy.compose_file import (
     read_compose,
     read_env,
     services_of,
+    tracked,
 )
 
 from sightline.contract import DEFAULT_GRPC_PORT, DEFAULT_HTTP_PORT, DEFAULT_METRICS_PORT
@@ -36,7 +37,7 @@ STARTED_BY = {
 }
 ONE_SHOT = {"export", "perf"}
 ON_A_GPU = {"triton", "export"}
-MADE_BY_USERS = {"./plan_repository", "./deploy/proxy/private"}
+MADE_BY_USERS = {"./deploy/proxy/private"}
 WRITTEN_TO = {"/plans", "/results"}
 """Targets of folders of the host that a service may write to."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -169,10 +170,10 @@ def test_others_are_let_in_through_the_proxy_only() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_folders_of_the_host_are_there_and_read_only(name: str) -> None:
+def test_folders_of_the_host_are_in_a_fresh_clone_and_read_only(name: str) -> None:
     for volume in binds(SERVICES[name]):
         assert volume["bind"]["create_host_path"] is False
-        assert (CHECKOUT / volume["source"]).exists() or volume["source"] in MADE_BY_USERS
+        assert tracked(volume["source"]) or volume["source"] in MADE_BY_USERS
         assert volume.get("read_only", False) is (volume["target"] not in WRITTEN_TO)
 
 

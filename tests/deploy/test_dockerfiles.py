@@ -12,20 +12,13 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import skip_or_fail
-from tests.deploy.compose_file import CHECKOUT, read_compose
+from tests.deploy.compose_file import CHECKOUT, read_compose, tracked
 from tests.deploy.jail import jail
 
 TOOLS = Path(sys.executable).parent
 UV = shutil.which("uv") or str(CHECKOUT / ".uv" / "bin" / "uv")
 FOLDER = "/opt/sightline"
 """Where the Dockerfiles install to."""
-
-
-def tracked(*patterns: str) -> list[Path]:
-    """Files of the checkout, those that are not committed yet among them."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
-    printed = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
-    return [CHECKOUT / line for line in printed.splitlines() if (CHECKOUT / line).is_file()]
 
 
 DOCKERFILES = tracked("*Dockerfile")
