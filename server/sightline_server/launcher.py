@@ -44,6 +44,7 @@ class EmbeddedServer:
 
     Args:
         options: repository, ports and limits.
+        gpus: the GPUs that there are; None looks for them, unless the options rule them out.
 
     Raises:
         MissingDependencyError: this machine cannot run it, or a package is not installed.
@@ -52,7 +53,7 @@ class EmbeddedServer:
         LaunchError: the repository is none, or the server ended or was not ready in time.
     """
 
-    def __init__(self, options: ServerOptions) -> None:
+    def __init__(self, options: ServerOptions, *, gpus: Gpus | None = None) -> None:
         self.options = options
         self._owner_pid = os.getpid()
         self._closed = False
@@ -60,7 +61,7 @@ class EmbeddedServer:
         # First of all: where no server can run, a repository would not help.
         files = locate_triton()
         repository.check_repository(options.repository, options.models)
-        self._gpus = _gpus(options)
+        self._gpus = _gpus(options) if gpus is None else gpus
         for attempts_left in reversed(range(_ATTEMPTS)):
             self._ports = choose_ports(options)
             self._folder = staging.stage(files, self._gpus)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from sightline.errors import LaunchError, MissingDependencyError
 from sightline_export.config import parse
 from sightline_server import command, engine_choice, gpu, staging
 from sightline_server.gpu import NO_GPUS, Gpus, find_gpus, instance_device
+from sightline_server.launcher import EmbeddedServer
 from sightline_server.locate import TritonFiles, locate_triton
 from sightline_server.options import ServerOptions
 from sightline_server.ports import Ports
@@ -122,16 +123,15 @@ def test_otherwise_triton_gets_the_repository_itself(
     assert HOST_ONLY not in (models / "tiny_net" / "config.pbtxt").read_text()
 
 
-def test_triton_serves_what_was_staged_for_gpus(
-    models: Path, tmp_path: Path, server: Any, repository: Path, load_model: Callable[[str], None]
-) -> None:
-    tiny_detector.write_network(models, "staged", tiny_detector.graph())
-    view = staging.repository_view(tmp_path, ServerOptions(repository=models, models=("staged_net",)), TWO)
-    shutil.copytree(view / "staged_net", repository / "staged_net", symlinks=True)
-    load_model("staged_net")
-    with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
-        assert client.get_model_config("staged_net").config.parameters[HOST_ONLY].string_value == "no"
-        check(client, "staged_net", tiny_detector.inputs(3))
+def test_triton_takes_what_is_meant_for_gpus(tmp_path: Path) -> None:
+    """All of it, but for GPUs: Triton sees that there are none, and computes on the CPU."""
+    tiny_detector.write_network(tmp_path, "tiny", tiny_detector.graph())
+    options = ServerOptions(repository=tmp_path, grpc_port=0, http_port=0, metrics_port=0, stop_timeout_seconds=0.2)
+    with EmbeddedServer(options, gpus=Gpus(count=2)) as server:
+        assert (server.engines()["tiny_net"].engine, server.engines()["tiny_net"].device) == ("openvino", "cpu")
+        with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
+            assert client.get_model_config("tiny_net").config.parameters[HOST_ONLY].string_value == "no"
+            check(client, "tiny_net", tiny_detector.inputs(3))
 
 
 def test_an_instance_computes_where_triton_put_it() -> None:
