@@ -49,7 +49,10 @@ render_upstream() {
         echo "upstream triton_${upstream%% *} {"
         echo "    zone triton_${upstream%% *} 128k;"
         case ${upstream#* } in
-            *[A-Za-z]*) echo "    server ${upstream#* }$resolve max_fails=0;" ;;
+            *[A-Za-z]*)
+                [ -n "$resolve" ] || echo "proxy: this nginx keeps the first address of ${upstream#* }; 1.27.3 asks again" >&2
+                echo "    server ${upstream#* }$resolve max_fails=0;"
+                ;;
             *) echo "    server ${upstream#* } max_fails=0;" ;;
         esac
         echo "    keepalive 64;"
