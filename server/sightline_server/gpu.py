@@ -7,14 +7,17 @@ longer fork children that use it, and because a broken driver may end the proces
 from __future__ import annotations
 
 import ctypes
+import importlib.machinery
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 DRIVER_LIBRARY = "libcuda.so.1"
+INSTALL_COMMAND = "make install-gpu (pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]')"
+_CUDA_PROVIDER_LIBRARY = "libonnxruntime_providers_cuda.so"
 _TIMEOUT_SECONDS = 60.0
 _NO_DEVICE = 100
 """CUDA's error where there is a driver and no GPU, or `CUDA_VISIBLE_DEVICES` hides them all."""
@@ -49,6 +52,20 @@ def find_gpus() -> Gpus:
         last_words = done.stderr.strip()[-200:]
         return Gpus(problem=f"asking the NVIDIA driver ended with status {done.returncode}: {last_words}")
     return Gpus(**json.loads(done.stdout))
+
+
+def lacking_engine(path: Sequence[str] | None = None) -> str:
+    """Why nothing that is installed runs networks on GPUs; empty where something may.
+
+    Args:
+        path: folders of Python packages; None takes those of this process.
+    """
+    find = importlib.machinery.PathFinder.find_spec
+    onnxruntime = find("onnxruntime", path)
+    places = (onnxruntime.submodule_search_locations if onnxruntime else None) or ()
+    if any((Path(place) / "capi" / _CUDA_PROVIDER_LIBRARY).is_file() for place in places) or find("tensorrt", path):
+        return ""
+    return f"the installed ONNX Runtime is the one without GPUs: {INSTALL_COMMAND}"
 
 
 def instance_device(args: Mapping[str, str]) -> int | None:

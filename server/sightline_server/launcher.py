@@ -23,7 +23,7 @@ from sightline.errors import LaunchError, ModelLoadError, PortInUseError
 from sightline_server import log, repository, staging, supervisor
 from sightline_server.command import server_command
 from sightline_server.engine_report import recorded_engines
-from sightline_server.gpu import NO_GPUS, Gpus, find_gpus
+from sightline_server.gpu import NO_GPUS, Gpus, find_gpus, lacking_engine
 from sightline_server.locate import TritonFiles, locate_triton
 from sightline_server.options import ServerOptions
 from sightline_server.ports import choose_ports
@@ -256,10 +256,14 @@ class EmbeddedServer:
 
 
 def _gpus(options: ServerOptions) -> Gpus:
-    """The GPUs to use; one that cannot be used is told of."""
+    """The GPUs to use; that there are some which cannot be used is told of."""
     if not options.use_gpus:
         return NO_GPUS
     gpus = find_gpus()
-    if gpus.problem:
-        log.logger.warning("models run on the CPU: %s", gpus.problem)
+    problem = gpus.problem
+    if gpus.count and (lack := lacking_engine()):
+        problem = f"there are NVIDIA GPUs ({gpus.count}), but {lack}"
+    if problem:
+        log.logger.warning("models run on the CPU: %s", problem)
+        return NO_GPUS
     return gpus

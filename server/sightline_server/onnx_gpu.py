@@ -15,9 +15,9 @@ from sightline.errors import LaunchError
 from sightline_server.cuda import CudaDevice, Parts, open_device
 from sightline_server.dlpack import Values
 from sightline_server.engines import Arrays, EngineError, import_onnxruntime, readable_errors
+from sightline_server.gpu import INSTALL_COMMAND
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
-INSTALL_COMMAND = "make install-gpu (pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]')"
 
 
 class Provider(NamedTuple):

@@ -86,7 +86,7 @@ def test_undecodable_pictures_among_others(gpu_server: EmbeddedServer, pictures:
             np.testing.assert_allclose(result.unwrap().boxes_xyxy, alone[name].boxes_xyxy, atol=0.1)
 
 
-@pytest.mark.usefixtures("gpus")
+@pytest.mark.usefixtures("cuda_onnxruntime")
 def test_pictures_stay_on_the_gpu_between_steps(tmp_path: Path, pictures: Mapping[str, bytes]) -> None:
     shutil.copytree(REPOSITORY / "letterbox_640", tmp_path / "letterbox_640")
     for name, config in (("probe", PROBE_CONFIG), ("probed", ENSEMBLE_CONFIG)):

@@ -16,8 +16,8 @@ from sightline_server.batching import run_requests
 from sightline_server.cuda import CudaDevice, CudaError, Parts, open_device
 from sightline_server.dlpack import CUDA, RawArray
 from sightline_server.engines import EngineError, OnnxRuntimeEngine
-from sightline_server.gpu import NO_GPUS, find_gpus
-from sightline_server.onnx_gpu import INSTALL_COMMAND, OnnxRuntimeGpuEngine, Provider, lacking_provider
+from sightline_server.gpu import INSTALL_COMMAND, NO_GPUS, find_gpus
+from sightline_server.onnx_gpu import OnnxRuntimeGpuEngine, Provider, lacking_provider
 
 ON_THE_CPU = Provider("CPUExecutionProvider", "cpu", {})
 """The engine for GPUs, bound to this process's memory: all the same but for who computes."""

@@ -16,11 +16,11 @@ from google.protobuf import json_format
 from tests.server import tiny_detector
 from tests.server.test_onnx_stand_in import check
 
-from sightline.contract import ENSEMBLE_PLATFORM, ONNX_FILE
-from sightline.errors import LaunchError, MissingDependencyError
-from sightline_export.config import parse
+from sightline.contract import ENSEMBLE_PLATFORM, ONNX_FILE, TENSORRT_BACKEND, TENSORRT_FILE
+from sightline.errors import LaunchError, MissingDependencyError, ModelLoadError
+from sightline_export.config import parse, render
 from sightline_server import command, engine_choice, gpu, staging
-from sightline_server.gpu import NO_GPUS, Gpus, find_gpus, instance_device
+from sightline_server.gpu import NO_GPUS, Gpus, find_gpus, instance_device, lacking_engine
 from sightline_server.launcher import EmbeddedServer
 from sightline_server.locate import TritonFiles, locate_triton
 from sightline_server.options import ServerOptions
@@ -157,6 +157,23 @@ def test_a_driver_that_fails_is_told_of(tmp_path: Path, monkeypatch: pytest.Monk
     assert "cuInit" in found.problem
 
 
+@pytest.mark.parametrize(
+    ("files", "lacking"),
+    [
+        ([], True),
+        (["onnxruntime/__init__.py"], True),
+        (["onnxruntime/__init__.py", "onnxruntime/capi/libonnxruntime_providers_cuda.so"], False),
+        (["onnxruntime/__init__.py", "tensorrt/__init__.py"], False),
+    ],
+)
+def test_gpus_are_used_where_something_can_use_them(tmp_path: Path, files: list[str], lacking: bool) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    expected = f"the installed ONNX Runtime is the one without GPUs: {gpu.INSTALL_COMMAND}" if lacking else ""
+    assert lacking_engine([str(tmp_path)]) == expected
+
+
 def served_config(folder: Path) -> dict[str, Any]:
     """The model's configuration as Triton hands it to a backend."""
     text = (folder / "config.pbtxt").read_text()
@@ -175,10 +192,17 @@ def test_a_gpu_that_cannot_be_used_is_replaced_aloud(models: Path) -> None:
     np.testing.assert_allclose(engine.run(given)["scores"], wanted["scores"], atol=1e-5)
 
 
-def test_a_plan_is_for_gpus_only(models: Path) -> None:
-    config = served_config(models / "tiny_net")
-    with pytest.raises(LaunchError, match=r"model\.plan is a TensorRT plan, .*none here; serve the repository"):
-        engine_choice.open_plan(config, models / "tiny_net" / "1" / "model.plan", None)
+def test_a_plan_without_gpu_says_what_it_needs(tmp_path: Path) -> None:
+    folder = tmp_path / tiny_detector.write_network(tmp_path, "tiny", tiny_detector.graph())
+    config = parse((folder / "config.pbtxt").read_text())
+    config.backend, config.default_model_filename = TENSORRT_BACKEND, TENSORRT_FILE
+    (folder / "config.pbtxt").write_text(render(config))
+    (folder / "1" / ONNX_FILE).rename(folder / "1" / TENSORRT_FILE)
+    options = ServerOptions(repository=tmp_path, grpc_port=0, http_port=0, metrics_port=0, use_gpus=False)
+    with pytest.raises(
+        ModelLoadError, match=r"model 'tiny_net' .*model\.plan is a TensorRT plan, .* on the CPU: it needs"
+    ):
+        EmbeddedServer(options)
 
 
 @pytest.mark.skipif(find_gpus() != NO_GPUS, reason="this machine has a driver")

@@ -15,7 +15,7 @@ import triton_python_backend_utils as pb_utils
 
 from sightline import contract
 from sightline.contract import EngineInfo
-from sightline.errors import ImageError
+from sightline.errors import ImageError, LaunchError
 from sightline_server import environment
 from sightline_server.cpu import threads_per_instance
 from sightline_server.cuda import open_device
@@ -25,6 +25,8 @@ from sightline_server.engine_report import record_engine
 from sightline_server.gpu import instance_device
 from sightline_server.pipeline import PIPELINE_ERRORS, Pipeline, dali_version
 from sightline_server.samples import DTYPES
+
+_REASON_LENGTH = 400
 
 
 class TritonPythonModel:
@@ -36,9 +38,7 @@ class TritonPythonModel:
         file = Path(args["model_repository"]) / args["model_version"] / config["default_model_filename"]
         threads = threads_per_instance(config)
         self._outputs = [output["name"] for output in config["output"]]
-        device = instance_device(args)
-        self._pipeline = Pipeline(file, max_batch_size=config["max_batch_size"], threads=threads, device=device)
-        self._gpu = None if device is None else open_device(device)
+        reason = self._open(file, config["max_batch_size"], threads, instance_device(args))
         self._isolate = environment.isolate_images()
         self._preprocessor = Preprocessor(
             self._pipeline, picture_hw=_picture_hw(config), max_pixels=_max_pixels(config)
@@ -51,12 +51,30 @@ class TritonPythonModel:
                 version=version,
                 precision=_element_type(config),
                 threads=threads,
-                device="cpu" if device is None else "gpu",
+                device="cpu" if self._gpu is None else "gpu",
+                reason=reason,
             ),
         )
-        pb_utils.Logger.log_info(
+        log = pb_utils.Logger.log_warn if reason else pb_utils.Logger.log_info
+        log(
             f"{args['model_instance_name']}: {file.name} with DALI {version} {self._place()}, threads: {threads}"
+            + (f"; {reason}" if reason else "")
         )
+
+    def _open(self, file: Path, max_batch_size: int, threads: int, device: int | None) -> str:
+        """Build the pipeline; why it is not on the GPU where it ought to be, empty otherwise."""
+        reason = ""
+        self._gpu = None
+        if device is not None:
+            try:
+                self._gpu = open_device(device)
+                self._pipeline = Pipeline(file, max_batch_size=max_batch_size, threads=threads, device=device)
+            except (LaunchError, *PIPELINE_ERRORS) as error:
+                self._gpu = None
+                reason = f"on the CPU: DALI cannot use GPU {device}: {' '.join(str(error).split())[:_REASON_LENGTH]}"
+        if self._gpu is None:
+            self._pipeline = Pipeline(file, max_batch_size=max_batch_size, threads=threads)
+        return reason
 
     def _place(self) -> str:
         if self._pipeline.device is not None:
