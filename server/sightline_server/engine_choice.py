@@ -84,7 +84,7 @@ def open_plan(config: Mapping[str, Any], file: Path, device: int | None) -> tupl
     if device is None:
         raise LaunchError(
             f"{file.name} is a TensorRT plan, which runs only on the kind of GPU that built it, and this server "
-            "computes on the CPU: it needs the GPU and the package tensorrt, or serve the repository of the ONNX models instead"
+            "computes on the CPU: it needs the GPU and the package tensorrt; or serve the repository of the ONNX models"
         )
     engine = TensorRtEngine(file, device=open_device(device), precision=_asked(config))
     _check_names("input", config["input"], engine.inputs, file)

@@ -56,7 +56,13 @@ class EmbeddedChain:
             for part in parts_of(repository, name):
                 copy_model(repository / part.name, folder / part.name, part)
             options = ServerOptions(
-                repository=folder, grpc_port=0, http_port=0, metrics_port=0, ready_timeout_seconds=_LOADING_SECONDS
+                repository=folder,
+                grpc_port=0,
+                http_port=0,
+                metrics_port=0,
+                # In the precision that is asked for: those for CPUs are not to be had on a GPU.
+                use_gpus=False,
+                ready_timeout_seconds=_LOADING_SECONDS,
             )
             try:
                 server = stack.enter_context(EmbeddedServer(options))
