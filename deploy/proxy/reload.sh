@@ -1,6 +1,6 @@
 #!/bin/sh
 # Takes over new tokens, classes and certificates; requests that are under way end as they began. One command:
-#     docker compose exec proxy /etc/sightline/proxy/reload.sh
+#     docker compose exec proxy /opt/sightline/reload.sh
 # It returns when every new request meets the new configuration.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

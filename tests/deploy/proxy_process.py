@@ -69,7 +69,7 @@ class Proxy:
         shutil.copytree(SOURCE, self.folder / "config", ignore=shutil.ignore_patterns("private"))
         with (self.folder / "config" / "classes").open("a", encoding="utf-8") as table:
             table.write(classes)
-        self.url = f"localhost:{_free_port()}"
+        self.url = f"localhost:{free_port()}"
         self.environment = {
             "PATH": os.environ["PATH"],
             "PROXY_LISTEN": self.url.replace("localhost", LOOPBACK),
@@ -193,7 +193,8 @@ def _by_lower_case(headers: Message) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
