@@ -47,12 +47,7 @@ def server_command(  # noqa: PLR0913, PLR0917 - what makes a run
         f"--backend-directory={backends_folder(folder)}",
         f"--cache-directory={files.caches}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
-        f"--grpc-address={options.host}",
-        f"--http-address={options.host}",
-        f"--metrics-address={options.host}",
-        f"--grpc-port={ports.grpc}",
-        f"--http-port={ports.http}",
-        f"--metrics-port={ports.metrics}",
+        *_addresses(options.host, ports),
         *_model_arguments(options),
         *_restrictions(options),
         # The repository says everything itself, since the native backends of other servers complete it differently.
@@ -65,6 +60,11 @@ def server_command(  # noqa: PLR0913, PLR0917 - what makes a run
         "--metrics-config=summary_latencies=true",
         "--log-format=default",
     ]
+
+
+def _addresses(host: str, ports: Ports) -> list[str]:
+    services = {"grpc": ports.grpc, "http": ports.http, "metrics": ports.metrics}
+    return [f"--{name}-{part}" for name, port in services.items() for part in (f"address={host}", f"port={port}")]
 
 
 def _memory(gpu_count: int) -> list[str]:
