@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
 import torch
+from tests.export.fake_tensorrt import FakeTensorRT, write_tiny_detector
+from tests.export.tensorrt_workshop import Workshop
 from tests.export.tiny import prediction, tiny_model
 from tests.joining_chain import JoiningChain
 
@@ -45,3 +48,21 @@ def save(tmp_path: Path) -> Callable[[onnx.ModelProto], Path]:
 def tiny_onnx(save: Callable[[onnx.ModelProto], Path]) -> Path:
     """A file of a detector that finds nearly the same in every picture."""
     return save(tiny_model(prediction("anchors_last", classes=3, candidates=50)))
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model repository with the detector `tiny`."""
+    folder = tmp_path_factory.mktemp("models")
+    write_tiny_detector(folder, "tiny")
+    return folder
+
+
+@pytest.fixture
+def workshop(tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """Where plans are built, with programs by the names of NVIDIA's on the PATH."""
+    (tmp_path / "tools").mkdir()
+    made = Workshop(tmp_path, FakeTensorRT(tmp_path / "tools"))
+    shutil.copytree(tiny_models, made.models)
+    monkeypatch.setenv("PATH", f"{made.tools.folder}:/usr/bin:/bin")
+    return made

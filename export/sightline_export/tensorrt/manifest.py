@@ -27,6 +27,7 @@ from typing import Any
 PLAN_FILE = "model.plan"
 MANIFEST_FILE = "manifest.json"
 CONFIG_FILE = "config.pbtxt"
+NETWORK_SUFFIX = "_net"
 JOURNAL_FILE = ".sightline-switch.json"
 """Stands in the repository while its configurations are being replaced."""
 REBUILD_COMMAND = "sightline tensorrt build"
@@ -228,9 +229,8 @@ def planned_models(repository: Path) -> Iterator[Path]:
     """Folders of the networks that `sightline tensorrt build` wrote, also of those that it was killed at."""
     for model in sorted(entry for entry in repository.iterdir() if entry.is_dir()):
         config = _config_text(model)
-        if (config and _OURS in config and _PLAN_BACKEND.search(config)) or (
-            not config and any((folder / MANIFEST_FILE).exists() for folder in version_folders(model).values())
-        ):
+        built = _OURS in config and _PLAN_BACKEND.search(config)
+        if built or (not config and model.name.endswith(NETWORK_SUFFIX)):
             yield model
 
 

@@ -14,9 +14,7 @@ from sightline_export.config import network_config
 
 def plan_config(*, detector: str, info: DetectorInfo, version: int) -> pb.ModelConfig:
     """As `config.network_config`, but for a plan; serves that version and no other."""
-    config = network_config(detector=detector, info=info)
-    config.backend = contract.TENSORRT_BACKEND
-    config.default_model_filename = contract.TENSORRT_FILE
+    config = network_config(detector=detector, info=info, backend=contract.TENSORRT_BACKEND)
     config.version_policy.specific.versions.append(version)
     return config
 
