@@ -16,6 +16,16 @@ from sightline.preprocessing import Preprocessing
 CONFIG_FILE = "config.pbtxt"
 WARMUP_JPEG = "warmup.jpg"
 WARMUP_SHAPE = "original_shape"
+CUDA_ACCELERATOR = "cuda"
+"""The one accelerator that every ONNX Runtime backend for GPUs has."""
+CUDA_PARAMETERS = {
+    # HEURISTIC: by default every algorithm of every layer is tried whenever a batch has a size that is new.
+    "cudnn_conv_algo_search": "1",
+    # kSameAsRequested: the instances share a GPU, so none takes twice of what it needs.
+    "arena_extend_strategy": "1",
+}
+"""Not the accelerator's: there the backend overwrites them with its defaults wherever a model has parameters."""
+_MODEL_FILES = {contract.ONNX_BACKEND: contract.ONNX_FILE, contract.TENSORRT_BACKEND: contract.TENSORRT_FILE}
 _WARMUP_SIDE = 640
 """Height and width in pixels of the picture that warms up a network whose pictures vary in size."""
 
@@ -43,15 +53,17 @@ def preprocessing_config(preprocessing: Preprocessing, *, max_pixels: int, warmu
     return config
 
 
-def network_config(*, detector: str, info: DetectorInfo) -> pb.ModelConfig:
+def network_config(*, detector: str, info: DetectorInfo, backend: str = contract.ONNX_BACKEND) -> pb.ModelConfig:
     """The network with its front and head: pictures brought to size to boxes in original pixels."""
     config = _base_config(contract.network_name(detector), max_batch_size=info.preprocessing.max_batch_size)
-    config.backend = contract.ONNX_BACKEND
-    config.default_model_filename = contract.ONNX_FILE
+    config.backend = backend
+    config.default_model_filename = _MODEL_FILES[backend]
     inputs = info.preprocessing.network_inputs
     config.input.extend(_input(spec) for spec in inputs)
     config.output.extend(_output(spec) for spec in contract.detection_outputs(info.max_detections))
     _add_parameters(config, info)
+    if backend == contract.ONNX_BACKEND:
+        _compute_on_cuda(config)
     _schedule(config, instances=contract.NETWORK_INSTANCES)
     for batch_size in _warmup_batch_sizes(config.max_batch_size):
         warmup = config.model_warmup.add(name=f"pictures_{batch_size}", batch_size=batch_size)
@@ -120,6 +132,15 @@ def _output(spec: TensorSpec) -> pb.ModelOutput:
 def _add_parameters(config: pb.ModelConfig, info: DetectorInfo) -> None:
     for name, value in info.to_parameters().items():
         config.parameters[name].string_value = value
+
+
+def _compute_on_cuda(config: pb.ModelConfig) -> None:
+    """How ONNX Runtime computes where the model is on a GPU; elsewhere nobody reads it."""
+    for name, value in CUDA_PARAMETERS.items():
+        config.parameters[name].string_value = value
+    accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name=CUDA_ACCELERATOR)
+    # What says fp32 is fp32, and not 10 of its 23 bits.
+    accelerator.parameters["use_tf32"] = "0"
 
 
 def _schedule(config: pb.ModelConfig, *, instances: int) -> None:

@@ -112,6 +112,9 @@ def network_as_plan(header: bytes = b"", *, manifest: bool = True, more: bytes =
     def damage(repository: Path) -> None:
         def change(parsed: Any) -> None:
             parsed.backend, parsed.default_model_filename = "tensorrt", "model.plan"
+            parsed.ClearField("optimization")
+            for name in config.CUDA_PARAMETERS:
+                del parsed.parameters[name]
 
         change_config(repository / NETWORK, change)
         (repository / NETWORK / "1" / "model.onnx").unlink()

@@ -42,6 +42,19 @@ def test_serves_batches_and_names_no_device(model: pb.ModelConfig) -> None:
     assert "kind" not in config.render(model)
 
 
+def test_onnx_runtime_computes_in_fp32_on_a_gpu_and_tries_no_algorithms() -> None:
+    assert NETWORK.parameters["cudnn_conv_algo_search"].string_value == "1"
+    (accelerator,) = NETWORK.optimization.execution_accelerators.gpu_execution_accelerator
+    assert (accelerator.name, dict(accelerator.parameters)) == ("cuda", {"use_tf32": "0"})
+
+
+def test_a_plan_has_no_settings_of_onnx_runtime() -> None:
+    plan = config.network_config(detector="traffic", info=INFO, backend=contract.TENSORRT_BACKEND)
+    assert (plan.backend, plan.default_model_filename) == (contract.TENSORRT_BACKEND, contract.TENSORRT_FILE)
+    assert not plan.HasField("optimization")
+    assert set(plan.parameters) == set(ENSEMBLE.parameters)
+
+
 @pytest.mark.parametrize("model", SCHEDULED, ids=name_of)
 def test_batches_dynamically_with_a_stated_queue_policy(model: pb.ModelConfig) -> None:
     batching = model.dynamic_batching

@@ -10,6 +10,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from sightline import contract
 from sightline.errors import InvalidOptionError
 from sightline.preprocessing import Preprocessing
+from sightline_export.config import CUDA_ACCELERATOR
 from sightline_export.lint.findings import Problem, Rule, error, warning
 from sightline_export.lint.folders import PYTHON_BACKEND, ModelFolder, Repository
 
@@ -92,6 +93,8 @@ def _accelerator(model: ModelFolder, repository: Repository) -> Iterator[Problem
     accelerators = model.config.optimization.execution_accelerators
     for field in ("cpu_execution_accelerator", "gpu_execution_accelerator"):
         for accelerator in getattr(accelerators, field):
+            if (field, accelerator.name) == ("gpu_execution_accelerator", CUDA_ACCELERATOR):
+                continue
             message = f"{field} {accelerator.name!r} fails wherever the backend was built without it"
             fix = f"remove it; precision stands in {contract.PRECISION_PARAMETER!r}"
             yield error(model.config_path, message, fix, model.line_of("optimization", field))
