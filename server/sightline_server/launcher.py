@@ -68,6 +68,7 @@ class EmbeddedServer:
             try:
                 self._start(files)
                 self._wait_until_ready()
+                self._tell_of_idle_gpus()
                 return
             except PortInUseError:
                 # Somebody was quicker at a port that was free a moment ago.
@@ -180,6 +181,16 @@ class EmbeddedServer:
         assert started.stdout is not None
         self._log = log.ServerLog(started.stdout, self.options.log_handler)
         self._server_pid = self._read_pid()
+
+    def _tell_of_idle_gpus(self) -> None:
+        """Triton starts instances on the CPU where it cannot use a GPU, with an old driver for example."""
+        engines = self.engines().values()
+        if self._gpus.count and engines and all(info.device == "cpu" and not info.reason for info in engines):
+            log.logger.warning(
+                "models run on the CPU: Triton uses none of the NVIDIA GPUs (%d); its log, of `sightline serve "
+                "--verbose`, says why",
+                self._gpus.count,
+            )
 
     def _read_pid(self) -> int:
         with self._control.makefile("rb") as lines:

@@ -123,11 +123,12 @@ def test_otherwise_triton_gets_the_repository_itself(
     assert HOST_ONLY not in (models / "tiny_net" / "config.pbtxt").read_text()
 
 
-def test_triton_takes_what_is_meant_for_gpus(tmp_path: Path) -> None:
-    """All of it, but for GPUs: Triton sees that there are none, and computes on the CPU."""
+def test_triton_takes_what_is_meant_for_gpus(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """All of it, but for GPUs: Triton sees that there are none, and computes on the CPU, which is told."""
     tiny_detector.write_network(tmp_path, "tiny", tiny_detector.graph())
     options = ServerOptions(repository=tmp_path, grpc_port=0, http_port=0, metrics_port=0, stop_timeout_seconds=0.2)
     with EmbeddedServer(options, gpus=Gpus(count=2)) as server:
+        assert "models run on the CPU: Triton uses none of the NVIDIA GPUs (2)" in caplog.text
         assert (server.engines()["tiny_net"].engine, server.engines()["tiny_net"].device) == ("openvino", "cpu")
         with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
             assert client.get_model_config("tiny_net").config.parameters[HOST_ONLY].string_value == "no"
