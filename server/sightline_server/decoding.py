@@ -32,12 +32,16 @@ class Preprocessor:
         pipeline: the model's pipeline.
         picture_hw: height and width of its pictures in pixels, -1 where they vary; then it takes one image at a time.
         max_pixels: largest width x height that is decoded; also the most pixels that are decoded at the same time.
+        dtype: element type of its pictures.
     """
 
-    def __init__(self, pipeline: Pipeline, *, picture_hw: tuple[int, int], max_pixels: int) -> None:
+    def __init__(
+        self, pipeline: Pipeline, *, picture_hw: tuple[int, int], max_pixels: int, dtype: npt.DTypeLike = np.uint8
+    ) -> None:
         self._pipeline = pipeline
         self._blank_hw = tuple(max(1, side) for side in picture_hw)
         self._max_pixels = max_pixels
+        self._dtype = np.dtype(dtype)
 
     def run(self, files: Sequence[bytes]) -> Preprocessed:
         """Pictures and errors of `files`, of which there are at most as many as the pipeline takes at once."""
@@ -49,7 +53,7 @@ class Preprocessor:
                 return Preprocessed(*pictures, errors)
             chunks = [[index] for index in headers] if len(headers) > 1 else []
             errors = {} if chunks else {0: _undecodable(headers[0])}
-        images: Any = np.zeros((len(files), *self._blank_hw, 3), np.uint8)
+        images: Any = np.zeros((len(files), *self._blank_hw, 3), self._dtype)
         if self._pipeline.device is not None:
             images = [None] * len(files)
         shapes = np.zeros((len(files), 3), np.int64)

@@ -87,6 +87,20 @@ def test_every_awkward_file(preprocessor: Preprocessor, shared_data: Path) -> No
             assert largest_difference(pictures.images[index], expected) <= ROUNDED.get(path.name, 1), path.name
 
 
+def test_neighbours_of_a_bad_picture_keep_their_fractions(tmp_path: Path) -> None:
+    file = tmp_path / "dali.py"
+    file.write_text(render_dali(Preprocessing.resize(shorter=320, longest=640)))
+    pipeline = Pipeline(file, max_batch_size=4, threads=1)
+    preprocessor = Preprocessor(pipeline, picture_hw=(320, 320), max_pixels=MAX_PIXELS, dtype="float32")
+    data = encode(".png", picture(height=200, width=200))
+    alone = preprocessor.run([data]).images[0].copy()
+    assert (alone % 1 != 0).mean() > 0.5
+    beside = preprocessor.run([data, b"nothing", data])
+    assert list(beside.errors) == [1]
+    for index in (0, 2):
+        np.testing.assert_array_equal(beside.images[index], alone)
+
+
 def saved(pillow_format: str, mode: str, **options: object) -> bytes:
     rgb = PillowImage.fromarray(picture(height=480, width=611))
     file = io.BytesIO()

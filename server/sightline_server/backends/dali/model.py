@@ -41,7 +41,10 @@ class TritonPythonModel:
         reason = self._open(file, config["max_batch_size"], threads, instance_device(args))
         self._isolate = environment.isolate_images()
         self._preprocessor = Preprocessor(
-            self._pipeline, picture_hw=_picture_hw(config), max_pixels=_max_pixels(config)
+            self._pipeline,
+            picture_hw=_picture_hw(config),
+            max_pixels=_max_pixels(config),
+            dtype=_element_type(config),
         )
         version = dali_version()
         record_engine(
