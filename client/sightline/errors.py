@@ -26,6 +26,7 @@
     │   ├── CheckpointError         the file is not a detector that can be read
     │   ├── UnknownHeadError        the network's outputs have no known layout
     │   ├── UnsupportedVersionError a package that reads checkpoints is newer or older than the tested ones, and failed
+    │   ├── NotPlannableError       a network cannot be a TensorRT plan
     │   └── VerificationError       the exported model does not do what its source does
     └── LaunchError                 the embedded server could not run
         ├── PortInUseError          somebody listens there
@@ -175,6 +176,10 @@ class UnknownHeadError(ExportError):
 
 class UnsupportedVersionError(ExportError):
     """A package that reads checkpoints is newer or older than the tested ones, and failed."""
+
+
+class NotPlannableError(ExportError):
+    """A network cannot be a TensorRT plan; ONNX Runtime can serve it."""
 
 
 class VerificationError(ExportError):

@@ -74,6 +74,11 @@ Examples:
 @click.option("--workspace-mib", type=int, help="GPU memory for a layer's intermediate results.  [default: 4096]")
 @click.option("--timeout", "timeout_seconds", type=float, help="Longest for one network, in seconds.  [default: 3600]")
 @click.option("--keep", type=int, help="Versions of a network that stay, to go back to.  [default: 3]")
+@click.option(
+    "--sample",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Pictures to compare on, of what the detector was trained for; without it, those that come with Sightline.",
+)
 @click.option("--force", is_flag=True, help="Build anew what is up to date.")
 @click.option(
     "--cache",

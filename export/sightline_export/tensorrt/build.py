@@ -12,7 +12,7 @@ from typing import Literal
 
 from sightline import contract
 from sightline.detector_info import DetectorInfo
-from sightline.errors import ExportError, SightlineError
+from sightline.errors import ExportError, NotPlannableError, SightlineError
 from sightline_export.repository_lock import locked
 
 from .manifest import PLAN_FILE, Gpu, Machine, Manifest, PlanError, file_sha256, find_machine, find_trtexec
@@ -109,10 +109,9 @@ class _Builder:
     def bring_up_to_date(self, source: Source) -> Outcome:
         try:
             check_plannable(source.info)
-        except ExportError as error:
-            return Outcome(detector=source.name, state="no plan", reason=str(error))
-        try:
             return self._bring_up_to_date(source)
+        except NotPlannableError as error:
+            return Outcome(detector=source.name, state="no plan", reason=str(error))
         except (SightlineError, PlanError) as error:
             return Outcome(detector=source.name, state="failed", reason=str(error))
         except OSError as error:
@@ -172,8 +171,8 @@ class _Builder:
             from .prepare import write_graph
 
             self.progress(f"{source.name}: making its graph for TensorRT and comparing it with the served one")
-            report = write_graph(source, self.options.precision, job.onnx)
-            self.progress(f"{source.name}: {report.summary()}")
+            compared = write_graph(source, self.options, job.onnx)
+            self.progress(f"{source.name}: {compared}")
             self.progress(f"{source.name}: trtexec builds the plan ({wanted.precision}); this takes minutes")
             timeout = self.options.timeout_seconds
             run_trtexec(find_trtexec(), job, tensorrt=self.machine.tensorrt, timeout_seconds=timeout)

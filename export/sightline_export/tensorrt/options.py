@@ -26,6 +26,8 @@ class BuildOptions:
         timeout_seconds: longest that one network may take.
         keep: versions of a network that stay in the repository, the served one among them.
         force: whether a plan that is up to date is built anew.
+        sample: folder of pictures on which the plan's graph is compared with the served one; None takes those that come
+            with the package.
         cache: folder for TensorRT's timing cache, trtexec's logs and unfinished plans; made if it is missing.
 
     Raises:
@@ -38,6 +40,7 @@ class BuildOptions:
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     keep: int = DEFAULT_KEEP
     force: bool = False
+    sample: Path | None = None
     cache: Path = DEFAULT_CACHE
 
     def __post_init__(self) -> None:

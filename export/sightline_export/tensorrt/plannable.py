@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sightline.detector_info import DetectorInfo
-from sightline.errors import ExportError
+from sightline.errors import NotPlannableError
 from sightline_export.families import FAMILIES
 
 RECIPE = 1
@@ -15,20 +15,20 @@ def check_plannable(info: DetectorInfo) -> None:
     """Accept a detector that can be a plan.
 
     Raises:
-        ExportError: it cannot; the message says why.
+        NotPlannableError: it cannot; the message says why.
     """
     if info.preprocessing.image_size is None:
-        raise ExportError(
+        raise NotPlannableError(
             "its pictures vary in size and its network's own suppression gives as many boxes as there happen to be, "
             "which a plan cannot; serve it with ONNX Runtime (torchvision's two-stage detectors are such)"
         )
     if info.quantised:
-        raise ExportError(
+        raise NotPlannableError(
             "it is quantised for ONNX Runtime, and TensorRT takes symmetric quantisation only; export its FP32 model, "
             "or serve this one with ONNX Runtime"
         )
     heads = {family.head for family in FAMILIES.values()}
     if info.head not in heads:
-        raise ExportError(
+        raise NotPlannableError(
             f"its head {info.head!r} is not one of {', '.join(sorted(heads))}: export it with this version of Sightline"
         )

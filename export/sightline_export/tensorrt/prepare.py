@@ -6,30 +6,35 @@ from pathlib import Path
 
 import onnx
 
-from sightline.contract import PlanPrecision
 from sightline.errors import ExportError
-from sightline.parity import ParityReport
+from sightline.parity import MINIMUM_REFERENCE
 from sightline_export.sample import open_sample
 
 from .agreement import check_agreement
 from .network import plan_graph, read_served
+from .options import BuildOptions
 from .sources import Source
 from .takes import check_takes
 
 
-def write_graph(source: Source, precision: PlanPrecision, file: Path) -> ParityReport:
-    """Write a detector's graph for TensorRT, after it was compared with the served one.
+def write_graph(source: Source, options: BuildOptions, file: Path) -> str:
+    """Write a detector's graph for TensorRT, after it was compared with the served one; gives the result in words.
 
     Raises:
-        ExportError: it cannot become a plan, TensorRT cannot take it, or it finds something else.
+        NotPlannableError: it cannot become a plan.
+        ExportError: nothing in it can be FP16, it finds something else, or there is no such sample.
         OSError: the file cannot be written.
     """
     served = read_served(source.onnx)
-    planned = plan_graph(served, source.info, precision)
+    planned = plan_graph(served, source.info, options.precision)
     check_takes(planned)
-    report = check_agreement(served, planned, source.info, open_sample(None), precision)
+    report = check_agreement(served, planned, source.info, open_sample(options.sample), options.precision)
     try:
         onnx.save(planned, file)
     except ValueError as error:
         raise ExportError(f"the graph is larger than an ONNX file can be: {error}") from error
-    return report
+    if report.reference >= MINIMUM_REFERENCE:
+        return report.summary()
+    return (
+        f"{report.summary()}; these are few: to know more, give --sample FOLDER with pictures that it was trained for"
+    )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import onnx
 from onnx import TensorProto, helper
 
-from sightline.errors import ExportError
+from sightline.errors import NotPlannableError
 from sightline_export.graph.compose import BACK
 from sightline_export.graph.half import element_types
 from sightline_export.graph.learnt import constants, decoding
@@ -165,10 +165,10 @@ def check_takes(model: onnx.ModelProto) -> None:
     """Refuse a graph that TensorRT cannot take as a strongly typed network.
 
     Raises:
-        ExportError: it has faults; the message lists them.
+        NotPlannableError: it has faults; the message lists them.
     """
     if found := faults(model):
-        raise ExportError(f"TensorRT cannot take this graph: {'; '.join(found)}")
+        raise NotPlannableError(f"TensorRT cannot take this graph: {'; '.join(found)}")
 
 
 def faults(model: onnx.ModelProto) -> list[str]:
