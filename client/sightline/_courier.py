@@ -114,8 +114,8 @@ class Courier:
                 now = time.monotonic()
                 if now - max(begun, self._answered_at) >= self._options.timeout_seconds:
                     raise
-                # Refused before it began: its clock starts anew.
-                deadline = now + self._options.timeout_seconds
+                # Refused before it began: its clock starts anew, after the pause.
+                deadline = now + pause_seconds + self._options.timeout_seconds
             except ServerBusyError:
                 if deadline - time.monotonic() <= pause_seconds:
                     raise

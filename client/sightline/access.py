@@ -24,7 +24,8 @@ class Access:
 
     Attributes:
         tls: whether the connection is encrypted, and the server's certificate checked, its host name included.
-        ca_certificates: the authorities that are trusted, as PEM; None for the public ones that gRPC knows.
+        ca_certificates: the authorities that are trusted, as PEM; None for the public ones that gRPC brings along, or
+            those of the file that the environment variable GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names.
         token: what is sent with each request as `authorization: Bearer TOKEN`; None sends nothing. Without TLS, only
             to this machine itself.
 

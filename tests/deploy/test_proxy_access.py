@@ -141,6 +141,7 @@ def verdict(answer: Answer) -> str:
 
 
 def test_http_errors_are_json(proxy: Proxy) -> None:
+    assert proxy.get("/v2", token=None).headers["www-authenticate"] == "Bearer"
     answer = proxy.get("/v2/logging")
     assert answer.headers["content-type"] == "application/json"
     assert answer.body == '{"error":"the token of alice (class standard) does not allow this"}\n'

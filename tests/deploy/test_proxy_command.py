@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tritonclient.grpc
+import tritonclient.utils
+from tests.deploy.conftest import ADMIN_KEY
 from tests.deploy.proxy_process import Proxy
 from tests.deploy.triton_process import TritonProcess
 
@@ -90,6 +94,24 @@ def test_a_list_that_is_kept_secret(front: Proxy) -> None:
     done = sightline(front, "models", token_file=front.token_file("operator"))
     assert done.returncode == 1
     assert "admin key" in done.stderr
+
+
+def test_model_control_takes_both_keys(front: Proxy) -> None:
+    """An operator's token for the proxy, and Triton's own admin key."""
+    admin_key = ("triton-grpc-protocol-sightline-admin-key", ADMIN_KEY)
+    with tritonclient.grpc.InferenceServerClient(front.url, ssl=True, root_certificates=str(front.ca)) as client:
+        index = client.get_model_repository_index(headers=dict([*front.access("operator").call_metadata, admin_key]))
+        assert "demo" in {model.name for model in index.models}
+        with pytest.raises(tritonclient.utils.InferenceServerException, match="does not allow this"):
+            client.get_model_repository_index(headers=dict([*front.access("camera").call_metadata, admin_key]))
+
+
+def test_public_authorities(front: Proxy) -> None:
+    """gRPC's own list of them, which an environment variable replaces."""
+    command = [SIGHTLINE, "models", "--url", front.url, "--tls", "--token-file", str(front.token_file("camera"))]
+    environment = {**os.environ, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(front.ca)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    assert "does not allow this" in done.stderr
 
 
 def test_a_token_file_that_all_may_read(front: Proxy, tmp_path: Path) -> None:

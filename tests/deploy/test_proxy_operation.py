@@ -212,6 +212,15 @@ def test_a_renewed_certificate(own: Proxy) -> None:
         stranger.detect(numbered(1))
 
 
+def test_a_certificate_of_ones_own_is_kept(own: Proxy) -> None:
+    made = own.run_script("dev-certificate.sh", "gpu.example.com", "10.0.0.5")
+    assert "for DNS:gpu.example.com,IP:10.0.0.5" in made.stdout
+    make_certificate(own, days=9, name="localhost")
+    kept = (own.private / "tls.crt").read_bytes()
+    assert "is not from this script" in own.run_script("dev-certificate.sh", check=False).stderr
+    assert (own.private / "tls.crt").read_bytes() == kept
+
+
 @pytest.mark.parametrize("version", ["1.1", "1.2", "1.3"])
 def test_tls_versions(proxy: Proxy, version: str) -> None:
     command = ["curl", "--silent", f"--tls-max={version}"[:9], version, f"--tlsv{version}", "--cacert", str(proxy.ca)]
