@@ -13,8 +13,10 @@ from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 from sightline import _translate
 from sightline._options import DEFAULT_URL
 from sightline.access import PLAIN, Access
-from sightline.errors import InvalidOptionError, RateLimitedError, ServerUnavailableError
+from sightline.errors import InvalidOptionError, PermissionDeniedError, RateLimitedError, ServerUnavailableError
 
+READY = "READY"
+"""How Triton names the state of a model that takes requests."""
 _LARGEST_PORT = 65_535
 _UNLIMITED = -1
 # Triton ends connections that are pinged more often than every 5 minutes while nothing else is sent.
@@ -87,11 +89,19 @@ class Channel:
     def model_index(self, *, timeout_seconds: float) -> list[Any]:
         """Every model of the server's repositories: `name`, `version`, `state`, `reason`.
 
+        Where the repository is for its administrator only, as it should be in production, those that are ready.
+
         Raises:
-            ServerError: no answer, or the server does not tell.
+            PermissionDeniedError: the server tells neither.
+            ServerError: no answer.
         """
-        request = service_pb2.RepositoryIndexRequest()
-        return list(self._ask(self._stub.RepositoryIndex, request, timeout_seconds).models)
+        try:
+            request = service_pb2.RepositoryIndexRequest()
+            return list(self._ask(self._stub.RepositoryIndex, request, timeout_seconds).models)
+        except PermissionDeniedError:
+            counted = self._ask(self._stub.ModelStatistics, service_pb2.ModelStatisticsRequest(), timeout_seconds)
+        entry = service_pb2.RepositoryIndexResponse.ModelIndex
+        return [entry(name=model.name, version=model.version, state=READY) for model in counted.model_stats]
 
     def _ask(self, method: Callable[..., Any], request: Any, timeout_seconds: float) -> Any:
         """Repeat while others who share the token leave no room, until the deadline."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2, service_pb2
 
-from sightline._channel import Channel
+from sightline._channel import READY, Channel
 from sightline._model import read_detector
 from sightline._options import DEFAULT_URL
 from sightline._transport import UnaryTransport
@@ -25,7 +25,6 @@ from sightline.contract import (
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ContractMismatchError, ModelNotFoundError
 
-_READY = "READY"
 _HIDDEN = "_"
 _TIMEOUT_SECONDS = 10.0
 
@@ -60,6 +59,8 @@ def list_served(
 ) -> list[ServedModel]:
     """Detectors, models that are not ready, and models of other kinds, by name; a detector's own parts are left out.
 
+    A server whose repository is for its administrator only tells what is ready and nothing else.
+
     Args:
         url: `HOST:PORT` of Triton's gRPC service.
         access: encryption and token; without, neither.
@@ -81,7 +82,7 @@ class _Listing:
     def read(self) -> list[ServedModel]:
         try:
             index = self._channel.model_index(timeout_seconds=self._timeout_seconds)
-            entries = {entry.name: entry for entry in sorted(index, key=lambda entry: str(entry.state == _READY))}
+            entries = {entry.name: entry for entry in sorted(index, key=lambda entry: str(entry.state == READY))}
             self._engines = self._read_engines()
             return [self._describe(entries[name]) for name in sorted(entries) if _is_shown(entries[name])]
         finally:
@@ -98,7 +99,7 @@ class _Listing:
 
     def _describe(self, entry: Any) -> ServedModel:
         name: str = entry.name
-        if entry.state != _READY:
+        if entry.state != READY:
             return ServedModel(name=name, ready=False, reason=entry.reason or entry.state.lower() or "not loaded")
         try:
             config = self._config(name)
@@ -131,4 +132,4 @@ def _is_shown(entry: Any) -> bool:
     if entry.name.startswith(_HIDDEN):
         return False
     is_part = entry.name.startswith(PREPROCESSING_PREFIXES) or entry.name.endswith(NETWORK_SUFFIX)
-    return not (is_part and entry.state == _READY)
+    return not (is_part and entry.state == READY)

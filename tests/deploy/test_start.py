@@ -18,6 +18,7 @@ from tests.deploy.conftest import ADMIN_KEY
 from tests.deploy.triton_process import EMBEDDED_VERSION, START, TritonProcess
 from tritonclient.utils import InferenceServerException
 
+from sightline.served import list_served
 from sightline_server.locate import locate_triton
 
 TABLE = START.parent / "flags.txt"
@@ -240,6 +241,15 @@ def test_it_becomes_tritonserver_itself(triton: TritonProcess) -> None:
 def test_every_model_is_loaded_and_ready(triton: TritonProcess) -> None:
     with tritonclient.grpc.InferenceServerClient(triton.grpc_url) as client:
         assert all(client.is_model_ready(name) for name in ("demo", "demo_net", "letterbox_640"))
+
+
+def test_what_is_served_can_be_listed_without_the_key(triton: TritonProcess) -> None:
+    client = tritonclient.grpc.InferenceServerClient(triton.grpc_url)
+    with client, pytest.raises(InferenceServerException, match="restricted"):
+        client.get_model_repository_index()
+    (demo,) = list_served(triton.grpc_url)
+    assert (demo.name, demo.ready, demo.reason, demo.backend) == ("demo", True, "", "onnxruntime")
+    assert demo.detector is not None
 
 
 def test_the_admin_key_is_not_in_the_log(triton: TritonProcess) -> None:
