@@ -39,7 +39,9 @@ if told["kills_parent"]:
 time.sleep(told["seconds"])
 # What this process may write is its own affair.
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-if told["plan_bytes"] is not None:
+if told["copies_onnx"]:
+    open(given["--saveEngine"], "wb").write(open(given["--onnx"], "rb").read())
+elif told["plan_bytes"] is not None:
     with open(given["--saveEngine"], "wb") as plan:
         plan.write((told["plan"].encode() * (told["plan_bytes"] // len(told["plan"]) + 1))[: told["plan_bytes"]])
 for line in told["prints"]:
@@ -64,9 +66,17 @@ class FakeTensorRT:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._told: dict[str, Any] = {
-            "banner": "", "starts": "", "kills_parent": False, "seconds": 0, "plan": PLAN.decode(),
-            "plan_bytes": len(PLAN), "prints": [], "signal": 0, "status": 0,
-        }  # fmt: skip
+            "banner": "",
+            "starts": "",
+            "kills_parent": False,
+            "seconds": 0,
+            "signal": 0,
+            "status": 0,
+            "prints": [],
+            "plan": PLAN.decode(),
+            "plan_bytes": len(PLAN),
+            "copies_onnx": False,
+        }
         self._write("trtexec", _TRTEXEC.format(python=sys.executable))
         self._write("nvidia-smi", _NVIDIA_SMI)
         self.tensorrt("10.13.3")

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from sightline_export.tensorrt.plans import PlanVersion
 
 _COLOURS = {"built": "green", "switched": "green", "failed": "red", "no plan": "yellow", "rolled back": "yellow"}
+# The key goes through a pipe: whoever lists processes sees their arguments.
 _RELOAD = (
-    'curl --fail -X POST -H "sightline-admin-key: $(cat ADMIN_KEY_FILE)" '
-    "http://127.0.0.1:{port}/v2/repository/models/{model}/load"
+    "printf 'sightline-admin-key: %s' \"$(cat ADMIN_KEY_FILE)\" | "
+    "curl --fail --request POST --header @- http://127.0.0.1:{port}/v2/repository/models/{model}/load"
 )
 _plans = click.option(
     "--plans",

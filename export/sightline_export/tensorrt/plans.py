@@ -170,7 +170,7 @@ def roll_back(plans: Path, detector: str, *, to: int | None = None) -> PlanVersi
         if wanted not in there:
             what = "older version" if to is None else f"version {to}"
             raise InvalidOptionError(
-                f"{detector} has no {what}: it has {', '.join(map(str, there))}, and serves {served}"
+                f"{detector} has no {what}: it has {', '.join(map(str, there)) or 'none'}, and serves {served}"
             )
         manifest = there[wanted].manifest
         if manifest is None:
