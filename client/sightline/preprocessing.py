@@ -2,7 +2,8 @@
 
 `letterbox_640` fits a picture into a square and fills the rest with grey, as YOLO wants it. `resize_800_1333` brings
 the shorter side to 800 pixels unless the longer one would exceed 1333, as torchvision's detectors want it; its
-pictures vary in size. `stretch_320` makes a square of it and does not keep the aspect.
+pictures vary in size. `stretch_320` makes a square of it and does not keep the aspect; `stretch_float_320` is the same
+for torchvision's detectors, whose pictures are not rounded to whole grey levels.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from sightline.contract import (
 )
 from sightline.errors import InvalidOptionError
 
-PreprocessingKind = Literal["letterbox", "resize", "stretch"]
+PreprocessingKind = Literal["letterbox", "resize", "stretch", "stretch_float"]
 KINDS: tuple[PreprocessingKind, ...] = get_args(PreprocessingKind)
+_NOT_ROUNDED: tuple[PreprocessingKind, ...] = ("resize", "stretch_float")
 LARGEST_SIDE = 4096
 """Longest side, in pixels, that a resize may be asked for."""
 _NAME = re.compile(rf"({'|'.join(KINDS)})_([1-9]\d{{0,4}})(?:_([1-9]\d{{0,4}}))?")
@@ -34,7 +36,7 @@ class Preprocessing:
     """One way of bringing pictures to size; detectors of the same way share its model.
 
     Attributes:
-        kind: `letterbox` and `stretch` make squares, `resize` keeps the aspect and pads nothing.
+        kind: `resize` keeps the aspect and pads nothing, the others make squares.
         sides: side of the square in pixels; of a resize, what the shorter side becomes and the most that the longer
             one may be.
 
@@ -68,6 +70,11 @@ class Preprocessing:
     def stretch(cls, image_size: int) -> Preprocessing:
         """Into a square of `image_size` pixels, without borders."""
         return cls("stretch", (image_size,))
+
+    @classmethod
+    def stretch_float(cls, image_size: int) -> Preprocessing:
+        """The same as `stretch`, not rounded to whole grey levels."""
+        return cls("stretch_float", (image_size,))
 
     @classmethod
     def resize(cls, *, shorter: int, longest: int) -> Preprocessing:
@@ -110,10 +117,10 @@ class Preprocessing:
     def images(self) -> TensorSpec:
         """The picture that comes out: height, width, RGB; 0 to 255.
 
-        Behind a resize it is not rounded to whole grey levels: torchvision resizes in FP32, and in two-stage networks
-        half a grey level can decide which proposals there are.
+        What torchvision's detectors take is not rounded to whole grey levels: torchvision resizes in FP32, and in
+        two-stage networks half a grey level can decide which proposals there are.
         """
-        return TensorSpec("images", "FP32" if self.kind == "resize" else "UINT8", (*self.picture_hw, 3))
+        return TensorSpec("images", "FP32" if self.kind in _NOT_ROUNDED else "UINT8", (*self.picture_hw, 3))
 
     @property
     def max_batch_size(self) -> int:

@@ -168,7 +168,7 @@ FAMILIES: dict[str, Family] = {
         _torchvision(_RETINANET, "torchvision's, trained from its COCO weights or from nothing"),
         _torchvision(f"{_RETINANET}_imagenet", "the same, trained from weights_backbone alone"),
         _torchvision(
-            "ssdlite320_mobilenet_v3_large", "torchvision's", pixels=_MINUS_ONE_TO_ONE, preprocessing="stretch"
+            "ssdlite320_mobilenet_v3_large", "torchvision's", pixels=_MINUS_ONE_TO_ONE, preprocessing="stretch_float"
         ),
     )
 }

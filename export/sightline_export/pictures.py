@@ -76,7 +76,7 @@ def fit(picture: Picture, image_size: int) -> Picture:
 
 
 def _size_without_borders(picture: Picture, preprocessing: Preprocessing) -> tuple[int, int]:
-    if preprocessing.kind == "stretch":
+    if preprocessing.kind != "resize":
         return preprocessing.picture_hw
     shorter, longest = preprocessing.sides
     return resized_shape(image_size_hw=(picture.shape[0], picture.shape[1]), shorter=shorter, longest=longest)

@@ -10,6 +10,7 @@ from sightline.preprocessing import Preprocessing
 WAYS = [
     (Preprocessing.letterbox(640), "letterbox_640", (640, 640, 3), 640, "640 x 640"),
     (Preprocessing.stretch(320), "stretch_320", (320, 320, 3), 320, "320 x 320, stretched"),
+    (Preprocessing.stretch_float(320), "stretch_float_320", (320, 320, 3), 320, "320 x 320, stretched"),
     (
         Preprocessing.resize(shorter=800, longest=1333),
         "resize_800_1333",
@@ -28,7 +29,7 @@ def test_the_name_says_everything(
     assert Preprocessing.parse(name) == way
     assert (way.images.dims, way.image_size, str(way)) == (dims, image_size, text)
     assert way.outputs[0] == way.network_inputs[0] == way.images
-    assert way.images.datatype == ("FP32" if way.kind == "resize" else "UINT8")
+    assert way.images.datatype == ("FP32" if way.kind in ("resize", "stretch_float") else "UINT8")
 
 
 @pytest.mark.parametrize(("size", "batch"), [(320, 16), (640, 16), (1280, 4), (1920, 1)])

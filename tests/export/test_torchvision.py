@@ -42,7 +42,7 @@ def network(family: str, image_size: int | None) -> RawNetwork:
 
 
 def drawn(raw: RawNetwork) -> list[Picture]:
-    sizes = [(320, 320)] * 2 if raw.preprocessing.kind == "stretch" else SIZES_HW
+    sizes = [(320, 320)] * 2 if raw.preprocessing.kind == "stretch_float" else SIZES_HW
     return [draw_scene(size, seed=seed) for seed, size in enumerate(sizes)]
 
 
@@ -116,7 +116,7 @@ def test_families_know_their_networks(family: str) -> None:
     model = getattr(detection, architecture.builder)(weights=None, weights_backbone=None, num_classes=4)
     transform = model.transform
     fixed = transform.fixed_size
-    own = Preprocessing.stretch(fixed[0]) if fixed else None
+    own = Preprocessing.stretch_float(fixed[0]) if fixed else None
     assert architecture.preprocessing == own or architecture.preprocessing == Preprocessing.resize(
         shorter=transform.min_size[0], longest=transform.max_size
     )

@@ -68,7 +68,7 @@ def test_a_state_dict_shows_its_family(builder: str, frozen: bool, families: lis
 
 def test_the_only_family_need_not_be_named(saved: Save) -> None:
     raw = load(saved(ssdlite().state_dict()), ExportOptions(classes=CLASSES))
-    assert (raw.class_names, raw.preprocessing.model_name) == (CLASSES, "stretch_320")
+    assert (raw.class_names, raw.preprocessing.model_name) == (CLASSES, "stretch_float_320")
 
 
 def test_ssdlite_with_the_backbone_of_imagenet(saved: Save) -> None:

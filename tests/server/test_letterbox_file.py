@@ -29,7 +29,9 @@ print(sorted(name.partition(".")[0] for name in sys.modules if name.startswith((
 """
 
 
-@pytest.mark.parametrize("name", ["letterbox_320", "letterbox_1920", "stretch_320", "resize_800_1333"])
+@pytest.mark.parametrize(
+    "name", ["letterbox_320", "letterbox_1920", "stretch_320", "stretch_float_320", "resize_800_1333"]
+)
 def test_only_kind_and_sides_differ(name: str) -> None:
     preprocessing = Preprocessing.parse(name)
     ours = render_dali(Preprocessing.letterbox(640)).splitlines()

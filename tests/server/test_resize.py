@@ -24,6 +24,7 @@ from sightline_server.pipeline import Pipeline
 
 RESIZE = Preprocessing.resize(shorter=400, longest=667)
 STRETCH = Preprocessing.stretch(320)
+STRETCH_FLOAT = Preprocessing.stretch_float(320)
 # Among them sizes whose floor in FLOAT would be another than in FLOAT64, and sides of one pixel.
 SIZES = [(480, 640), (640, 480), (427, 640), (385, 640), (400, 667), (667, 400), (853, 1280), (1080, 1920), (97, 61)]
 SIZES += [(1, 1), (1, 900), (900, 1), (333, 500), (1333, 800), (768, 769), (399, 399), (2000, 1499), (31, 33)]
@@ -37,9 +38,9 @@ def write(folder: Path, preprocessing: Preprocessing) -> Path:
 
 
 def resized(bgr: Image, preprocessing: Preprocessing) -> Image:
-    """RGB, by OpenCV: in whole grey levels, or FP32 behind a resize as torchvision has it."""
+    """RGB, by OpenCV: in whole grey levels, or FP32 as torchvision has it."""
     height, width = bgr.shape[:2]
-    if preprocessing.kind == "stretch":
+    if preprocessing.kind != "resize":
         target_hw = preprocessing.picture_hw
     else:
         shorter, longest = preprocessing.sides
@@ -58,7 +59,7 @@ def decoded(data: bytes) -> Image:
 
 
 @PIPELINES
-@pytest.mark.parametrize("preprocessing", [RESIZE, STRETCH], ids=str)
+@pytest.mark.parametrize("preprocessing", [RESIZE, STRETCH, STRETCH_FLOAT], ids=lambda each: each.model_name)
 def test_sizes(tmp_path: Path, preprocessing: Preprocessing, with_opencv: bool) -> None:
     pipeline = Pipeline(write(tmp_path, preprocessing), max_batch_size=1, threads=2, with_opencv=with_opencv)
     assert pipeline.uses_opencv == with_opencv

@@ -128,7 +128,7 @@ def _torchvision() -> Iterator[Row]:
         "retinanet_resnet50_fpn",
         "ssdlite320_mobilenet_v3_large",
     ):
-        yield Row(name=network, family="torchvision", source=f"{network}.random", weights="random")
+        yield _random(network, "torchvision", f"{network}.random")
 
 
 def _random(name: str, family: str, source: str, *, nms: NmsKind = "operator") -> Row:

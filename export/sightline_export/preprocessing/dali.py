@@ -14,6 +14,8 @@ from nvidia.dali.plugin.triton import autoserialize
 
 KIND = "letterbox"
 SIDES = (640,)
+# torchvision, for which these are made, does not round to whole grey levels.
+NOT_ROUNDED = KIND in ("resize", "stretch_float")
 PAD_VALUE = 114
 MAX_BATCH_SIZE = 16
 
@@ -46,7 +48,7 @@ def encoded_input() -> Any:
 def target_size(original_shape: Any) -> Any:
     """Height and width, whole numbers in FLOAT, of the picture before borders."""
     size_hw = fn.cast(original_shape[:2], dtype=types.FLOAT64)
-    sides_hw = {"letterbox": fitted, "resize": resized, "stretch": stretched}[KIND](size_hw)
+    sides_hw = {"letterbox": fitted, "resize": resized}.get(KIND, stretched)(size_hw)
     return fn.cast(math.max(sides_hw, 1), dtype=types.FLOAT)
 
 
@@ -90,8 +92,7 @@ def preprocess() -> tuple[Any, Any]:
     images = fn.resize(
         images,
         size=target_size(original_shape),
-        # torchvision, for which a resize is made, does not round to whole grey levels.
-        dtype=types.FLOAT if KIND == "resize" else types.UINT8,
+        dtype=types.FLOAT if NOT_ROUNDED else types.UINT8,
         interp_type=types.INTERP_LINEAR,
         antialias=False,
         subpixel_scale=False,
@@ -126,7 +127,7 @@ def resize_with_opencv(image: Any, size_hw: Any) -> Any:
     import numpy as np
 
     height, width = (int(side) for side in size_hw)
-    if KIND == "resize":
+    if NOT_ROUNDED:
         image = image.astype(np.float32)
     if image.shape[:2] != (height, width):
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -105,7 +105,7 @@ _SSDLITE = Architecture(
     marks=("backbone.features.0.0.0.weight", "head.classification_head.module_list.0.0.0.weight"),
     class_tensor="head.classification_head.module_list.0.1.weight",
     rows_per_class=6,
-    preprocessing=Preprocessing.stretch(320),
+    preprocessing=Preprocessing.stretch_float(320),
     stride=320,
 )
 

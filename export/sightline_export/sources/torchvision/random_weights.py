@@ -22,7 +22,7 @@ from sightline_export.sources.random_weights import outputs_of
 
 from .architectures import Architecture
 
-_SQUARE = Preprocessing.stretch(320)
+_SQUARE = Preprocessing.stretch_float(320)
 _PICTURES = 7
 """Of the bundled ones. In other pictures, outputs beyond those of few would be saturated."""
 _LOGITS, _OFFSETS = 3.0, 2.0
