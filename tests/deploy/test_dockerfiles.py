@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import skip_or_fail
 from tests.deploy.compose_file import CHECKOUT, read_compose, tracked
 from tests.deploy.jail import jail
+from tests.export.fake_tensorrt import FakeTensorRT
 
 TOOLS = Path(sys.executable).parent
 UV = shutil.which("uv") or str(CHECKOUT / ".uv" / "bin" / "uv")
@@ -133,17 +134,21 @@ def test_what_the_servers_image_installs_serves_with_the_rights_that_it_gets(
 
 
 @pytest.mark.timeout(600)
-def test_what_the_export_image_installs_gets_as_far_as_it_can_without_tensorrt(
+def test_what_the_export_image_installs_builds_the_plan_of_the_demo(
     install: Callable[[str], Path], demo_repository: Path, tmp_path: Path
 ) -> None:
     installed = install("export/Dockerfile")
+    (tmp_path / "tools").mkdir()
+    tools = FakeTensorRT(tmp_path / "tools")
     text = (CHECKOUT / "export" / "Dockerfile").read_text(encoding="utf-8")
     program, *arguments = re.findall(r'"([^"]+)"', text[text.rindex("CMD [") :])
     folders = {"/models": demo_repository, "/plans": tmp_path / "plans", "/cache": tmp_path / "cache"}
     command = [installed / "bin" / program, *(folders.get(part, part) for part in arguments)]
-    done = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "there is no trtexec" in done.stderr
+    environment = {"PATH": f"{tools.folder}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "demo: built, version 1 is served" in done.stdout
+    assert (tmp_path / "plans" / "demo_net" / "1" / "model.plan").is_file()
 
 
 @pytest.mark.parametrize("dockerfile", ["server/Dockerfile", "export/Dockerfile"])
