@@ -12,6 +12,7 @@ function fail(reason) {
 {
     if (NF != 6) fail("a class has six columns: name, requests/s, at once, body, streams, admin")
     if ($1 !~ /^[a-z][a-z0-9]*$/) fail("the name of a class is lower-case letters and digits")
+    if ($1 ~ /^(public|unauthenticated|unknown|forbidden|requests|streams)$/) fail("a class cannot be named " $1)
     if ($1 in rate) fail("class " $1 " stands there twice")
     if ($2 !~ /^[1-9][0-9]*$/ || $3 !~ /^[1-9][0-9]*$/) fail("requests/s and at once must be whole numbers of at least 1")
     if ($4 !~ /^[1-9][0-9]*[kmg]?$/) fail("body must be a size such as 64m")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import itertools
 import json
-import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 import tritonclient.grpc
 from tests.client.noop_images import expected, found, numbered
-from tests.deploy.proxy_process import LOOPBACK, SOURCE, Proxy
+from tests.deploy.proxy_process import LOOPBACK, Proxy
 
 from sightline import Client, ClientOptions, Result
 from sightline._options import TRANSPORT_KINDS, TransportKind
@@ -121,34 +120,6 @@ def test_a_name_may_have_two_tokens_for_a_while(own: Proxy) -> None:
     for access in (before, own.access("leaving")):
         with Client(own.url, model="echo", options=ClientOptions(access=access)) as opened:
             opened.detect(numbered(1))
-
-
-@pytest.mark.parametrize(
-    ("line", "complaint"),
-    [
-        ("nothing", r"line 3: it must be NAME:TOKEN or NAME:TOKEN:CLASS"),
-        ("a:b:c:d", r"line 3: it must be NAME:TOKEN"),
-        ("bad name:SECRET", r"line 3: a name is up to 64 letters"),
-        ("eve:SECRET and more", r"line 3: the token of eve holds other characters"),
-        ('eve:SECRET"; evil', r"line 3: the token of eve holds other characters"),
-        ("eve:short", r"line 3: the token of eve is shorter than 32 characters"),
-        ("eve:SECRET:nobody", r"line 3: the class of eve is not in the table"),
-        ("alice:SECRET:admin", r"line 3: alice has two classes"),
-    ],
-)
-def test_a_list_with_a_mistake_changes_nothing(proxy: Proxy, tmp_path: Path, line: str, complaint: str) -> None:
-    secret = "0123456789abcdef0123456789abcdef"
-    listed = tmp_path / "tokens"
-    listed.write_text(f"alice:{'a' * 32}\nbob:{'b' * 32}:trusted\n{line.replace('SECRET', secret)}\n")
-    rendered = run_awk(proxy, "tokens.awk", listed)
-    assert rendered.returncode == 1
-    assert re.search(complaint, rendered.stderr)
-    assert secret not in rendered.stderr
-
-
-def run_awk(proxy: Proxy, script: str, *files: Path) -> subprocess.CompletedProcess[str]:
-    command = ["awk", "-f", str(SOURCE / script), str(SOURCE / "classes"), *map(str, files)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_a_mistake_leaves_the_running_proxy_alone(own: Proxy) -> None:
