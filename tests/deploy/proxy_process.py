@@ -186,7 +186,10 @@ class Proxy:
                     return process
             time.sleep(0.02)
         process.kill()
-        raise AssertionError(f"nginx did not start: {self.log()}")
+        process.wait(STOP_SECONDS)
+        told = self.log()
+        shutil.rmtree(self.folder)
+        raise AssertionError(f"nginx did not start: {told}")
 
 
 def _by_lower_case(headers: Message) -> dict[str, str]:
