@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from sightline.cli import COMMANDS, cli
@@ -69,3 +70,25 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)", page.read_text())
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert not missing
+
+
+def test_the_readme_has_the_versions_that_go_together() -> None:
+    lines = (CHECKOUT / "deploy" / "triton" / "versions.txt").read_text().splitlines()
+    wanted = [[cell.strip() for cell in line.split("|")] for line in lines if line[:1].isdigit()]
+    rows = [line.strip("|").split("|") for line in PAGES[0].read_text().splitlines() if line.startswith("| 2")]
+    assert [[cell.strip() for cell in row] for row in rows] == wanted
+    assert len(wanted) >= 5
+
+
+def test_every_service_of_the_compose_file_is_explained() -> None:
+    services = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())["services"]
+    text = (CHECKOUT / "docs" / "operations.md").read_text()
+    assert not [name for name in services if f"`{name}`" not in text]
+
+
+def test_every_alert_is_explained() -> None:
+    rules = yaml.safe_load((CHECKOUT / "deploy" / "prometheus" / "rules" / "alerts.yml").read_text())
+    alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
+    text = (CHECKOUT / "docs" / "operations.md").read_text()
+    assert len(alerts) > 5
+    assert not [name for name in alerts if f"| {name} " not in text]
