@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from typing import Any
 
@@ -140,6 +141,13 @@ def test_what_a_detector_tells_changes_without_a_build(workshop: Workshop) -> No
     workshop.check_whole()
     assert "lion" in (workshop.plans / "tiny" / "config.pbtxt").read_text()
     assert '"500000"' in (workshop.plans / "letterbox_320" / "config.pbtxt").read_text()
+
+
+def test_a_plan_whose_detector_is_gone_is_told_of(workshop: Workshop) -> None:
+    workshop.build_one()
+    shutil.copytree(workshop.plans / "tiny_net", workshop.plans / "gone_net")
+    workshop.build_one()
+    assert workshop.progress[-1].startswith("gone: not in the model repository; delete ")
 
 
 def test_old_versions_stay_up_to_a_limit(workshop: Workshop) -> None:

@@ -85,8 +85,18 @@ def build_plans(
             builder = _Builder(plans, machine, replace(options, cache=cache), progress)
             for source in sources:
                 yield builder.bring_up_to_date(source)
+        if not names:
+            _tell_left_over(plans, {source.name for source in sources}, progress)
     except OSError as error:
         raise ExportError(f"the cache folder {cache} cannot be used: {error}; choose another with --cache") from error
+
+
+def _tell_left_over(plans: Path, known: set[str], progress: Progress) -> None:
+    for name in sorted({plan.detector for plan in list_plans(plans)} - known):
+        network = contract.network_name(name)
+        progress(
+            f"{name}: not in the model repository; delete {plans / name} and {plans / network} to serve it no more"
+        )
 
 
 def _machine(progress: Progress) -> Machine:
@@ -173,7 +183,9 @@ class _Builder:
             self.progress(f"{source.name}: making its graph for TensorRT and comparing it with the served one")
             compared = write_graph(source, self.options, job.onnx)
             self.progress(f"{source.name}: {compared}")
-            self.progress(f"{source.name}: trtexec builds the plan ({wanted.precision}); this takes minutes")
+            self.progress(
+                f"{source.name}: trtexec builds the plan ({wanted.precision}), which takes minutes; log: {job.log}"
+            )
             timeout = self.options.timeout_seconds
             run_trtexec(find_trtexec(), job, tensorrt=self.machine.tensorrt, timeout_seconds=timeout)
             manifest = replace(
