@@ -16,7 +16,7 @@ from tests.export.tiny import GRID_CANDIDATES, TINY_SIZE, prediction, tiny_model
 from sightline.contract import PlanPrecision
 from sightline.detections import Detections
 from sightline.detector_info import DetectorInfo
-from sightline.errors import CheckpointError, ExportError
+from sightline.errors import CheckpointError, ExportError, VerificationError
 from sightline.preprocessing import Preprocessing
 from sightline_export.graph import GraphSettings, compose
 from sightline_export.graph.half import element_types, to_half
@@ -27,7 +27,7 @@ from sightline_export.heads import HEADS
 from sightline_export.pixels import PixelFormat
 from sightline_export.sample import SampleFiles, open_sample
 from sightline_export.session import Session
-from sightline_export.tensorrt.agreement import check_agreement, find_all, read_pictures
+from sightline_export.tensorrt.agreement import agreement_bar, check_agreement, find_all, read_pictures
 from sightline_export.tensorrt.network import plan_graph, read_served
 from sightline_export.tensorrt.plannable import check_plannable
 from sightline_export.tensorrt.sources import Source, find_sources
@@ -66,7 +66,7 @@ def test_static_suppression_finds_what_the_operator_finds(
     planned = plan_graph(served, demo.info, "fp32")
     assert "NonMaxSuppression" in {node.op_type for node in served.graph.node}
     assert "NonMaxSuppression" not in {node.op_type for node in planned.graph.node}
-    report = check_agreement(served, planned, demo.info, sample, "fp32")
+    report = check_agreement(served, planned, demo.info, sample, agreement_bar("fp32"))
     assert report.reference >= 30
     assert report.count("matched") == report.reference
     assert report.count("extra") == 0
@@ -77,7 +77,7 @@ def test_static_suppression_finds_what_the_operator_finds(
 def test_an_fp16_network_moves_boxes_by_fractions_of_a_pixel(
     served: onnx.ModelProto, half: onnx.ModelProto, demo: Source, sample: SampleFiles
 ) -> None:
-    report = check_agreement(served, half, demo.info, sample, "fp16")
+    report = check_agreement(served, half, demo.info, sample, agreement_bar("fp16"))
     assert report.count("matched") == report.reference >= 30
     assert report.worst_iou > 0.99
     assert report.worst_score_difference < 0.01
@@ -325,7 +325,7 @@ def test_every_head_becomes_the_same_detections_without_faults(
     assert [value.name for value in planned.graph.input] == [value.name for value in graph.graph.input]
     assert [value.name for value in planned.graph.output] == [value.name for value in graph.graph.output]
     pictures = sample.only(["crowd.jpg", "tiles.jpg"])
-    report = check_agreement(graph, planned, info, pictures, "fp32")
+    report = check_agreement(graph, planned, info, pictures, agreement_bar("fp32"))
     assert report.reference > 0
     assert report.count("matched") == report.reference
     assert report.count("extra") == 0
@@ -366,3 +366,14 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"\xff\xffnonsense")
     with pytest.raises(CheckpointError, match="no ONNX file"):
         read_served(tmp_path / "model.onnx")
+
+
+def test_a_graph_that_finds_something_else_is_refused(
+    served: onnx.ModelProto, demo: Source, sample: SampleFiles
+) -> None:
+    other = replace(demo.info, iou_threshold=0.01)
+    planned = plan_graph(served, other, "fp32")
+    with pytest.raises(VerificationError, match=r"does not find what the served one finds: .* --precision fp32"):
+        check_agreement(served, planned, demo.info, open_sample(None), agreement_bar("fp32"))
+    report = check_agreement(served, planned, demo.info, sample, agreement_bar("fp32", 0.0))
+    assert report.count("missing") > 0

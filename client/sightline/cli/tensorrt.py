@@ -80,6 +80,11 @@ Examples:
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Pictures to compare on, of what the detector was trained for; without it, those that come with Sightline.",
 )
+@click.option(
+    "--min-match",
+    type=click.FloatRange(0, 1),
+    help="Share of the served detections that the plan's graph must find too.  [default: 0.97]",
+)
 @click.option("--force", is_flag=True, help="Build anew what is up to date.")
 @click.option(
     "--cache",

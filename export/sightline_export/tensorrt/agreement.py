@@ -14,7 +14,7 @@ from sightline.contract import DEFAULT_SCORE_THRESHOLD, NUM_DETECTIONS, SCORE_FL
 from sightline.detections import Detections
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ImageError, VerificationError
-from sightline.parity import PRECISION_DEMANDS, ParityReport, compare, export_bar
+from sightline.parity import Bar, ParityReport, compare, export_bar
 from sightline_export.graph.rounding import with_rounding
 from sightline_export.pictures import Picture, preprocess
 from sightline_export.sample import SampleFiles, decode_rgb
@@ -25,26 +25,34 @@ _LEAST_SHARE = 0.97
 it is where a GPU joins them: of 421 detections of yolov8n in 60 images of COCO, 99.5 % have their partner."""
 
 
+def agreement_bar(precision: PlanPrecision, min_match: float | None = None) -> Bar:
+    """What a plan's graph must reach; `min_match` is the share of detections that must have their partner, 0 to 1.
+
+    Raises:
+        InvalidOptionError: the share is out of range.
+    """
+    return export_bar(precision, min_match=_LEAST_SHARE if min_match is None else min_match)
+
+
 def check_agreement(
-    served: onnx.ModelProto, planned: onnx.ModelProto, info: DetectorInfo, sample: SampleFiles, precision: PlanPrecision
+    served: onnx.ModelProto, planned: onnx.ModelProto, info: DetectorInfo, sample: SampleFiles, bar: Bar
 ) -> ParityReport:
     """Run both graphs on the pictures, the plan's with FP16's rounding written down, and compare what they find.
 
     Raises:
-        VerificationError: the plan's graph finds something else, beyond what its precision explains.
+        VerificationError: the plan's graph finds something else.
     """
-    margin = PRECISION_DEMANDS[precision].score_difference
+    margin = bar.demands[0].score_difference
     lowest = max(info.score_floor, SCORE_FLOOR, DEFAULT_SCORE_THRESHOLD - margin)
     pictures = read_pictures(sample)
     expected = find_all(served, info, pictures, lowest)
-    rounded = with_rounding(planned) if precision == "fp16" else planned
-    report = compare(expected, find_all(rounded, info, pictures, lowest), partner_margin=margin)
-    verdict = report.judge(export_bar(precision, min_match=_LEAST_SHARE))
+    report = compare(expected, find_all(with_rounding(planned), info, pictures, lowest), partner_margin=margin)
+    verdict = report.judge(bar)
     if verdict.outcome == "failed":
-        advice = "; build it with --precision fp32" if precision == "fp16" else ""
         raise VerificationError(
-            f"the graph for the plan, computed in {precision}, does not find what the served one finds: "
-            f"{'; '.join(verdict.reasons)}{advice}"
+            f"the graph for the plan does not find what the served one finds: {'; '.join(verdict.reasons)}. Give "
+            "pictures of what it was trained for with --sample, build it with --precision fp32, or ask less with "
+            "--min-match"
         )
     return report
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline.contract import PLAN_PRECISIONS, PlanPrecision
+from sightline.contract import PLAN_PRECISIONS, PlanPrecision, check_fraction
 from sightline.errors import InvalidOptionError
 
 DEFAULT_CACHE = Path("~/.cache/sightline/tensorrt")
@@ -28,6 +28,7 @@ class BuildOptions:
         force: whether a plan that is up to date is built anew.
         sample: folder of pictures on which the plan's graph is compared with the served one; None takes those that come
             with the package.
+        min_match: share of the served graph's detections that the plan's graph must find too, 0 to 1; None takes 0.97.
         cache: folder for TensorRT's timing cache, trtexec's logs and unfinished plans; made if it is missing.
 
     Raises:
@@ -41,11 +42,14 @@ class BuildOptions:
     keep: int = DEFAULT_KEEP
     force: bool = False
     sample: Path | None = None
+    min_match: float | None = None
     cache: Path = DEFAULT_CACHE
 
     def __post_init__(self) -> None:
         if self.precision not in PLAN_PRECISIONS:
             raise InvalidOptionError(f"precision {self.precision!r} is not one of {', '.join(PLAN_PRECISIONS)}")
+        if self.min_match is not None:
+            check_fraction("the share that must match", self.min_match)
         for name in ("opt_batch", "workspace_mib", "timeout_seconds", "keep"):
             if not getattr(self, name) >= 1:
                 raise InvalidOptionError(f"{name} is {getattr(self, name)}; it must be at least 1")

@@ -10,7 +10,7 @@ from sightline.errors import ExportError
 from sightline.parity import MINIMUM_REFERENCE
 from sightline_export.sample import open_sample
 
-from .agreement import check_agreement
+from .agreement import agreement_bar, check_agreement
 from .network import plan_graph, read_served
 from .options import BuildOptions
 from .sources import Source
@@ -28,7 +28,8 @@ def write_graph(source: Source, options: BuildOptions, file: Path) -> str:
     served = read_served(source.onnx)
     planned = plan_graph(served, source.info, options.precision)
     check_takes(planned)
-    report = check_agreement(served, planned, source.info, open_sample(options.sample), options.precision)
+    bar = agreement_bar(options.precision, options.min_match)
+    report = check_agreement(served, planned, source.info, open_sample(options.sample), bar)
     try:
         onnx.save(planned, file)
     except ValueError as error:
