@@ -181,6 +181,21 @@ def test_no_tls_towards_a_port_with_it(proxy: Proxy) -> None:
         opened.detect(numbered(1))
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"), [("http", 400), ("long", 414), ("many", 431)], ids=["no TLS", "a long path", "long headers"]
+)
+def test_requests_that_are_none(proxy: Proxy, sent: str, status: int) -> None:
+    """What goes wrong before there is a path is not made worse. curl may still be sending when the answer comes."""
+    command = ["curl", "--silent", "--cacert", str(proxy.ca)]
+    command += {
+        "http": ["--http2-prior-knowledge", f"http://{proxy.url}/v2"],
+        "long": ["--http1.1", f"https://{proxy.url}/{'a' * 40_000}"],
+        "many": ["--http1.1", "--header", f"x: {'a' * 40_000}", f"https://{proxy.url}/v2"],
+    }[sent]
+    subprocess.run(command, capture_output=True, check=False)
+    assert '"status":500' not in proxy.log_with(f'"status":{status}')
+
+
 def test_authorities_that_do_not_know_it(proxy: Proxy) -> None:
     with client(proxy, Access(tls=True)) as opened, pytest.raises(SecureConnectionError, match="--tls-ca FILE"):
         opened.detect(numbered(1))
