@@ -160,8 +160,8 @@ def test_nothing_found_on_one_side_only() -> None:
 
 def test_one_picture_in_which_too_little_is_the_same_is_not_enough_to_refuse() -> None:
     """A suppression inside a network that decides between two equal boxes otherwise decides about little."""
-    many, few = raw_of("end_to_end"), raw_of("end_to_end")[:1] * np.float32([1, 1, 1, 1, 0.1, 1])
-    other = few + np.float32([50, 0, 50, 0, 0, 0])
+    many, few = raw_of("end_to_end"), raw_of("end_to_end")[:1] * np.array([1, 1, 1, 1, 0.1, 1], np.float32)
+    other = few + np.array([50, 0, 50, 0, 0, 0], np.float32)
     difference = raw_difference([many, few], [many, other], END_TO_END)
     assert difference.matched < 1
     check_raw_difference(difference)

@@ -86,18 +86,18 @@ def _ultralytics() -> Iterator[Row]:
         yield _random(f"yolov3{variant.replace('-', '_')}u", "YOLOv3u", f"yolov3{variant}.yaml")
     for family, pattern, sizes in (
         ("YOLOv5u", "yolov5{}", "nsmlx"),
-        ("YOLOv5u-P6", "yolov5{}-p6", "ns"),
+        ("YOLOv5u-P6", "yolov5{}-p6", "nsmlx"),
         ("YOLOv6", "yolov6{}", "nsmlx"),
         ("YOLOv8", "yolov8{}", "nsmlx"),
-        ("YOLOv8-P2", "yolov8{}-p2", "n"),
-        ("YOLOv8-P6", "yolov8{}-p6", "n"),
+        ("YOLOv8-P2", "yolov8{}-p2", "nsmlx"),
+        ("YOLOv8-P6", "yolov8{}-p6", "nsmlx"),
         ("YOLOv9", "yolov9{}", "tsmce"),
         ("YOLOv10", "yolov10{}", "nsmblx"),
         ("YOLO11", "yolo11{}", "nsmlx"),
         ("YOLO12", "yolo12{}", "nsmlx"),
         ("YOLO26", "yolo26{}", "nsmlx"),
-        ("YOLO26-P2", "yolo26{}-p2", "n"),
-        ("YOLO26-P6", "yolo26{}-p6", "n"),
+        ("YOLO26-P2", "yolo26{}-p2", "nsmlx"),
+        ("YOLO26-P6", "yolo26{}-p6", "nsmlx"),
     ):
         yield from _sizes(family, pattern, sizes)
     for network in ("yolov10n", "yolo26n"):
