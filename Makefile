@@ -15,6 +15,10 @@ SUPPORTED := "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13
 LIBPYTHON := server/sightline_server/libpython.py
 export UV_PYTHON_INSTALL_DIR := $(CURDIR)/.uv/python
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
+# The two ONNX Runtimes have the same files: whatever installs the one for CPUs breaks the other, and so does removing it.
+TAKE_GPU := $(UV) pip uninstall --quiet --python $(BIN)/python onnxruntime && \
+  $(INSTALL) --reinstall-package onnxruntime-gpu --editable '.[gpu]'
+KEEP_GPU := @if [ -e $(VENV)/.gpu ]; then $(TAKE_GPU); fi
 
 .PHONY: help demo models test lint types test-system check-deploy test-gpu install install-gpu constraints clean
 
@@ -47,8 +51,8 @@ install: $(VENV)/.install  ## Every extra, for your own models: then .venv/bin/s
 	@echo "Installed. Next: $(BIN)/sightline --help"
 
 install-gpu: $(VENV)/.install  ## ONNX Runtime for NVIDIA GPUs in place of the one for CPUs: `sightline serve` then uses them
-	$(UV) pip uninstall --quiet --python $(BIN)/python onnxruntime
-	$(INSTALL) --editable '.[gpu]'
+	$(TAKE_GPU)
+	@touch $(VENV)/.gpu
 
 models: $(VENV)/.install  ## Export every supported model through the gate and write docs/models.md: hours
 	$(BIN)/python -m sightline_bench.models_table
@@ -63,16 +67,19 @@ clean:  ## Remove what make installed and wrote here (your exported models stay)
 $(VENV)/.demo: $(VENV)/.python $(LOCKED)
 	@echo "Installing what the demo needs ..."
 	$(INSTALL) --editable '.[annotate,server]'
+	$(KEEP_GPU)
 	@touch $@
 
 $(VENV)/.install: $(VENV)/.python $(LOCKED)
 	@echo "Installing every extra (about 7.5 GB) ..."
 	$(INSTALL) --editable '.[all]'
+	$(KEEP_GPU)
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.test: $(VENV)/.python $(LOCKED)
 	@echo "Installing every extra and the test tools (about 7.5 GB) ..."
 	$(INSTALL) --editable '.[all]' --group dev
+	$(KEEP_GPU)
 	@touch $@ $(VENV)/.install $(VENV)/.demo
 
 # tritonserver embeds this Python, so it must be of a supported version and have a shared library. Where the one that was
