@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.errors import CorruptImageError, ImageError
+from sightline.errors import CorruptImageError, ImageError, InferenceError
 from sightline.headers import ImageHeader, check_image
 from sightline_server.dlpack import Values
 from sightline_server.pipeline import PIPELINE_ERRORS, Pictures, Pipeline
+
+# DALI's words for what is no picture's fault: a GPU's memory that is full, for example.
+_NOT_THE_PICTURE = re.compile("CUDA (?:driver|runtime) API error[^\n]*|CUDA allocation failed|std::bad_alloc")
+Fault = ImageError | InferenceError
 
 
 class Preprocessed(NamedTuple):
     """A batch: one row per image; those that `errors` (index to error) names have zeros, or None on a GPU.
 
-    Numpy arrays stay valid until the next call; types and shapes as in `Pictures`.
+    An `InferenceError` there says that the machine failed, not the image. Numpy arrays stay valid until the next call;
+    types and shapes as in `Pictures`.
     """
 
     images: Any
     original_shapes: npt.NDArray[np.int64]
-    errors: dict[int, ImageError]
+    errors: dict[int, Fault]
 
 
 class Preprocessor:
@@ -49,10 +55,10 @@ class Preprocessor:
         chunks = list(_chunks(headers, self._max_pixels))
         if len(chunks) == 1 and not errors:
             pictures = self._try(files)
-            if pictures is not None:
+            if isinstance(pictures, Pictures):
                 return Preprocessed(*pictures, errors)
             chunks = [[index] for index in headers] if len(headers) > 1 else []
-            errors = {} if chunks else {0: _undecodable(headers[0])}
+            errors = {} if chunks else {0: _fault(headers[0], pictures)}
         images: Any = np.zeros((len(files), *self._blank_hw, 3), self._dtype)
         if self._pipeline.device is not None:
             images = [None] * len(files)
@@ -62,9 +68,9 @@ class Preprocessor:
                 images[index], shapes[index] = picture, shape
         return Preprocessed(images, shapes, errors)
 
-    def _check(self, files: Sequence[bytes]) -> tuple[dict[int, ImageHeader], dict[int, ImageError]]:
+    def _check(self, files: Sequence[bytes]) -> tuple[dict[int, ImageHeader], dict[int, Fault]]:
         headers: dict[int, ImageHeader] = {}
-        errors: dict[int, ImageError] = {}
+        errors: dict[int, Fault] = {}
         for index, data in enumerate(files):
             try:
                 headers[index] = check_image(data, max_pixels=self._max_pixels)
@@ -73,24 +79,24 @@ class Preprocessor:
         return headers, errors
 
     def _pictures(
-        self, files: Sequence[bytes], headers: dict[int, ImageHeader], chunk: list[int], errors: dict[int, ImageError]
+        self, files: Sequence[bytes], headers: dict[int, ImageHeader], chunk: list[int], errors: dict[int, Fault]
     ) -> Iterator[tuple[int, Values, npt.NDArray[np.int64]]]:
         """Picture and shape of each image of a chunk that can be decoded; the others are put into `errors`."""
         pictures = self._try([files[index] for index in chunk])
-        if pictures is not None:
+        if isinstance(pictures, Pictures):
             yield from zip(chunk, *pictures, strict=True)
         elif len(chunk) == 1:
-            errors[chunk[0]] = _undecodable(headers[chunk[0]])
+            errors[chunk[0]] = _fault(headers[chunk[0]], pictures)
         else:
             # One by one rather than by halves: with one bad image of 16 that decodes 16 images again, not 30.
             for index in chunk:
                 yield from self._pictures(files, headers, [index], errors)
 
-    def _try(self, files: Sequence[bytes]) -> Pictures | None:
+    def _try(self, files: Sequence[bytes]) -> Pictures | Exception:
         try:
             return self._pipeline.run(files)
-        except PIPELINE_ERRORS:
-            return None
+        except PIPELINE_ERRORS as error:
+            return error
 
 
 def _chunks(headers: dict[int, ImageHeader], max_pixels: int) -> Iterator[list[int]]:
@@ -107,8 +113,11 @@ def _chunks(headers: dict[int, ImageHeader], max_pixels: int) -> Iterator[list[i
         yield chunk
 
 
-def _undecodable(header: ImageHeader) -> CorruptImageError:
+def _fault(header: ImageHeader, error: Exception) -> Fault:
+    """What a pipeline's failure on this image alone means."""
+    picture = f"{header.format} of {header.width} x {header.height} pixels"
+    if found := _NOT_THE_PICTURE.search(str(error)):
+        return InferenceError(f"{picture} was not decoded, which is the server's failure: DALI says {found[0]!r}")
     return CorruptImageError(
-        f"{header.format} of {header.width} x {header.height} pixels cannot be decoded: it is damaged, or of a rare "
-        "variant; save it again with an image editor"
+        f"{picture} cannot be decoded: it is damaged, or of a rare variant; save it again with an image editor"
     )

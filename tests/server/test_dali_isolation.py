@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as PillowImage
 from tests.server.letterbox_reference import encode, largest_difference, picture, reference
 
-from sightline.errors import ImageError, LaunchError
+from sightline.errors import CorruptImageError, ImageError, InferenceError, LaunchError
 from sightline.preprocessing import Preprocessing
 from sightline_export.preprocessing import render_dali
 
@@ -59,7 +59,9 @@ def photos(shared_data: Path) -> list[bytes]:
 
 
 def undecodable(preprocessor: Preprocessor, data: bytes) -> ImageError | None:
-    return preprocessor.run([data]).errors.get(0)
+    error = preprocessor.run([data]).errors.get(0)
+    assert error is None or isinstance(error, ImageError)
+    return error
 
 
 def test_nothing(preprocessor: Preprocessor) -> None:
@@ -194,6 +196,46 @@ def test_pipeline_alone_fails_the_whole_batch_and_recovers(pipeline: Pipeline, p
     with pytest.raises(RuntimeError, match="Critical error in pipeline"):
         pipeline.run([*photos[:3], damaged(photos[3])])
     assert pipeline.run(photos[:3]).images.shape == (3, 640, 640, 3)
+
+
+FAILING = """
+import numpy as np
+from nvidia.dali import fn, pipeline_def, types
+from nvidia.dali.plugin.triton import autoserialize
+
+def compute(encoded):
+    if len(encoded) > {limit}:
+        raise RuntimeError("{words}")
+    return np.zeros((8, 8, 3), np.uint8), np.array([1, 1, 3])
+
+@autoserialize
+@pipeline_def(batch_size=4, num_threads=1, device_id=None, prefetch_queue_depth=1)
+def preprocess():
+    encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1)
+    images, original_shapes = fn.python_function(encoded, function=compute, num_outputs=2)
+    return images, original_shapes
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("CUDA driver API error CUDA_ERROR_OUT_OF_MEMORY (2): out of memory", InferenceError),
+        ("CUDA runtime API error cudaErrorIllegalAddress (700): an illegal memory access", InferenceError),
+        ("CUDA allocation failed", InferenceError),
+        ("Failed to decode sample #0", CorruptImageError),
+    ],
+)
+def test_a_picture_is_not_blamed_for_the_machine(tmp_path: Path, words: str, kind: type[Exception]) -> None:
+    small, large = (encode(".png", picture(height=side, width=side)) for side in (20, 200))
+    (tmp_path / "dali.py").write_text(FAILING.format(limit=len(large) - 1, words=words))
+    pipeline = Pipeline(tmp_path / "dali.py", max_batch_size=4, threads=1)
+    preprocessor = Preprocessor(pipeline, picture_hw=(8, 8), max_pixels=MAX_PIXELS)
+    for files, bad in (([large], 0), ([small, large, small], 1)):
+        errors = preprocessor.run(files).errors
+        assert {index: type(error) for index, error in errors.items()} == {bad: kind}
+        assert "PNG of 200 x 200 pixels" in str(errors[bad])
+        assert (words in str(errors[bad])) == (kind is InferenceError)
 
 
 def test_a_batch_above_the_pixel_limit_is_decoded_in_parts(pipeline: Pipeline, photos: list[bytes]) -> None:

@@ -15,11 +15,11 @@ import triton_python_backend_utils as pb_utils
 
 from sightline import contract
 from sightline.contract import EngineInfo
-from sightline.errors import ImageError, LaunchError
+from sightline.errors import InferenceError, LaunchError
 from sightline_server import environment
 from sightline_server.cpu import threads_per_instance
 from sightline_server.cuda import open_device
-from sightline_server.decoding import Preprocessed, Preprocessor
+from sightline_server.decoding import Fault, Preprocessed, Preprocessor
 from sightline_server.dlpack import adjoining
 from sightline_server.engine_report import record_engine
 from sightline_server.gpu import instance_device
@@ -106,7 +106,7 @@ class TritonPythonModel:
     def _response(self, pictures: Preprocessed, start: int, stop: int) -> Any:
         bad = [index for index in range(start, stop) if index in pictures.errors]
         if bad:
-            return _failure(_blame(pictures.errors, bad, start, stop))
+            return _blame(pictures.errors, bad, start, stop)
         images, original_shapes = self._outputs
         tensors = [
             self._tensor(images, pictures.images[start:stop]),
@@ -130,18 +130,20 @@ def _files(request: Any) -> list[bytes]:
     return [row.tobytes() for row in encoded]
 
 
-def _failure(message: str) -> Any:
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG))
+def _failure(message: str, code: int = pb_utils.TritonError.INVALID_ARG) -> Any:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
 
 
-def _blame(errors: dict[int, ImageError], bad: list[int], start: int, stop: int) -> str:
-    """Error text for a request whose images are `start` to `stop` of the batch, of which `bad` cannot be used."""
+def _blame(errors: dict[int, Fault], bad: list[int], start: int, stop: int) -> Any:
+    """The answer to a request whose images are `start` to `stop` of the batch, of which `bad` cannot be used."""
     first = errors[bad[0]]
+    if isinstance(first, InferenceError):
+        return _failure(str(first), pb_utils.TritonError.INTERNAL)
     reason = str(first)
     if stop - start > 1:
         others = f" (and {len(bad) - 1} more of them cannot be used)" if len(bad) > 1 else ""
         reason = f"image {bad[0] - start + 1} of {stop - start}: {reason}{others}"
-    return contract.format_image_error(first.kind, reason)
+    return _failure(contract.format_image_error(first.kind, reason))
 
 
 def _element_type(config: dict[str, Any]) -> str:
