@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from tests.server import failing_pipeline
 from tests.server.letterbox_reference import encode, largest_difference, picture, reference
 
 from sightline.errors import CorruptImageError, ImageError, InferenceError, LaunchError
@@ -198,25 +199,6 @@ def test_pipeline_alone_fails_the_whole_batch_and_recovers(pipeline: Pipeline, p
     assert pipeline.run(photos[:3]).images.shape == (3, 640, 640, 3)
 
 
-FAILING = """
-import numpy as np
-from nvidia.dali import fn, pipeline_def, types
-from nvidia.dali.plugin.triton import autoserialize
-
-def compute(encoded):
-    if len(encoded) > {limit}:
-        raise RuntimeError("{words}")
-    return np.zeros((8, 8, 3), np.uint8), np.array([1, 1, 3])
-
-@autoserialize
-@pipeline_def(batch_size=4, num_threads=1, device_id=None, prefetch_queue_depth=1)
-def preprocess():
-    encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1)
-    images, original_shapes = fn.python_function(encoded, function=compute, num_outputs=2)
-    return images, original_shapes
-"""
-
-
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
@@ -228,7 +210,7 @@ def preprocess():
 )
 def test_a_picture_is_not_blamed_for_the_machine(tmp_path: Path, words: str, kind: type[Exception]) -> None:
     small, large = (encode(".png", picture(height=side, width=side)) for side in (20, 200))
-    (tmp_path / "dali.py").write_text(FAILING.format(limit=len(large) - 1, words=words))
+    failing_pipeline.write(tmp_path / "dali.py", words=words, above_bytes=len(large) - 1)
     pipeline = Pipeline(tmp_path / "dali.py", max_batch_size=4, threads=1)
     preprocessor = Preprocessor(pipeline, picture_hw=(8, 8), max_pixels=MAX_PIXELS)
     for files, bad in (([large], 0), ([small, large, small], 1)):

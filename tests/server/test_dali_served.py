@@ -14,11 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tritonclient.grpc as triton
+from tests.server import failing_pipeline
 from tests.server.letterbox_reference import encode, largest_difference, picture, reference
 from tritonclient.utils import InferenceServerException
 
 from sightline import contract
+from sightline._translate import from_message
 from sightline.cores import usable_cores
+from sightline.errors import InferenceError
 from sightline.preprocessing import Preprocessing
 from sightline_export.config import WARMUP_JPEG, preprocessing_config, render
 from sightline_export.preprocessing import render_dali
@@ -68,7 +71,9 @@ def strict_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[triton.I
         yield opened
 
 
-def letterboxed(client: triton.InferenceServerClient, files: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], Any]:
+def letterboxed(
+    client: triton.InferenceServerClient, files: Sequence[bytes], model: str = NAME
+) -> tuple[npt.NDArray[np.uint8], Any]:
     """`images` and `original_shape` of one request of several images."""
     padded = np.zeros((len(files), max(map(len, files))), np.uint8)
     for row, data in zip(padded, files, strict=True):
@@ -76,7 +81,7 @@ def letterboxed(client: triton.InferenceServerClient, files: Sequence[bytes]) ->
     encoded = triton.InferInput(contract.ENCODED.name, list(padded.shape), contract.ENCODED.datatype)
     encoded.set_data_from_numpy(padded)
     images, shapes = (spec.name for spec in LETTERBOX.outputs)
-    result = client.infer(NAME, [encoded])
+    result = client.infer(model, [encoded])
     return result.as_numpy(images), result.as_numpy(shapes).tolist()
 
 
@@ -201,6 +206,29 @@ def test_the_models_own_pixel_limit(client: triton.InferenceServerClient) -> Non
     ):
         letterboxed(client, [encode(".png", np.zeros((2000, 2001, 3), np.uint8))])
     assert letterboxed(client, [encode(".png", np.zeros((2000, 2000, 3), np.uint8))])[1] == [[2000, 2000, 3]]
+
+
+def test_a_gpu_that_fails_is_the_servers_failure(
+    server: EmbeddedServer, repository: Path, load_model: Callable[[str], None]
+) -> None:
+    preprocessing = Preprocessing.letterbox(352)
+    small = encode(".png", picture(height=20, width=20))
+    config = preprocessing_config(preprocessing, max_pixels=MAX_PIXELS, warmup_jpeg_bytes=1)
+    del config.model_warmup[:]
+    folder = repository / preprocessing.model_name
+    (folder / "1").mkdir(parents=True)
+    words = "CUDA driver API error CUDA_ERROR_OUT_OF_MEMORY (2): out of memory"
+    failing_pipeline.write(folder / "1" / contract.DALI_FILE, words=words, above_bytes=len(small), side=352)
+    (folder / "config.pbtxt").write_text(render(config))
+    load_model(preprocessing.model_name)
+    with triton.InferenceServerClient(server.grpc_url) as connection:
+        letterboxed(connection, [small], preprocessing.model_name)
+        with pytest.raises(InferenceServerException, match="out of memory") as failure:
+            letterboxed(connection, [small, encode(".png", picture(height=200, width=200))], preprocessing.model_name)
+    assert failure.value.status() == "StatusCode.INTERNAL"
+    error = from_message(failure.value.message())
+    assert type(error) is InferenceError, "the client blames no picture"
+    assert words in str(error)
 
 
 def test_tells_its_engine_and_shares_the_cores(client: triton.InferenceServerClient, server: EmbeddedServer) -> None:

@@ -130,7 +130,8 @@ def _files(request: Any) -> list[bytes]:
     return [row.tobytes() for row in encoded]
 
 
-def _failure(message: str, code: int = pb_utils.TritonError.INVALID_ARG) -> Any:
+def _failure(message: str, *, of_the_server: bool = False) -> Any:
+    code = pb_utils.TritonError.INTERNAL if of_the_server else pb_utils.TritonError.INVALID_ARG
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
 
 
@@ -138,7 +139,7 @@ def _blame(errors: dict[int, Fault], bad: list[int], start: int, stop: int) -> A
     """The answer to a request whose images are `start` to `stop` of the batch, of which `bad` cannot be used."""
     first = errors[bad[0]]
     if isinstance(first, InferenceError):
-        return _failure(str(first), pb_utils.TritonError.INTERNAL)
+        return _failure(str(first), of_the_server=True)
     reason = str(first)
     if stop - start > 1:
         others = f" (and {len(bad) - 1} more of them cannot be used)" if len(bad) > 1 else ""
