@@ -18,6 +18,8 @@ from sightline_server.dlpack import CPU, CUDA, RawArray
 
 OPENCV_PIPELINE = "preprocess_with_opencv"
 """Name of the pipeline that a preprocessing model's `dali.py` offers for hosts with OpenCV; it need not."""
+GPU_SWITCH = "ON_GPU"
+"""Name of the variable by which a preprocessing model's `dali.py` decodes on a GPU."""
 
 # DALI turns its C++ exceptions into these.
 PIPELINE_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, MemoryError)
@@ -84,6 +86,9 @@ class Pipeline:
             # Before DALI and the file look for a GPU: this pipeline runs on the CPU.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         module = load_model_file(file)
+        if device is None:
+            # That came too late where this process has tried a GPU already.
+            setattr(module, GPU_SWITCH, False)
         self.device = device
         self._make, self.uses_opencv = _choose(module, file, with_opencv=with_opencv if device is None else False)
         self._options = {"batch_size": max_batch_size, "num_threads": threads, "device_id": device}

@@ -220,6 +220,19 @@ def test_a_picture_is_not_blamed_for_the_machine(tmp_path: Path, words: str, kin
         assert (words in str(errors[bad])) == (kind is InferenceError)
 
 
+@pytest.mark.parametrize("with_opencv", [True, False])
+def test_the_cpu_takes_over_where_a_gpu_was_found_and_failed(tmp_path: Path, *, with_opencv: bool) -> None:
+    # What the file finds where CUDA was initialised before the GPUs were hidden.
+    found, text = "ON_GPU = has_gpu()", render_dali(Preprocessing.letterbox(320))
+    assert text.count(found) == 1
+    (tmp_path / "dali.py").write_text(text.replace(found, "ON_GPU = True"))
+    pipeline = Pipeline(tmp_path / "dali.py", max_batch_size=1, threads=1, with_opencv=with_opencv)
+    data = encode(".png", picture(height=20, width=30))
+    expected = reference(data, 320)
+    assert expected is not None
+    assert largest_difference(pipeline.run([data]).images[0], expected) <= 1
+
+
 def test_a_batch_above_the_pixel_limit_is_decoded_in_parts(pipeline: Pipeline, photos: list[bytes]) -> None:
     whole = Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=MAX_PIXELS).run(photos)
     expected = whole.images.copy(), whole.original_shapes.copy()
