@@ -76,6 +76,7 @@ class CudaDevice:
         """Address of at least `size` bytes that are kept under a name; what the name stood for before is gone."""
         pointer, capacity = self._buffers.get(name, (0, 0))
         if capacity < size:
+            self.make_current()
             if pointer:
                 self._call("cuMemFree_v2", ctypes.c_uint64(pointer))
                 del self._buffers[name]

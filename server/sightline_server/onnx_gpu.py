@@ -73,6 +73,8 @@ class OnnxRuntimeGpuEngine:
             raise LaunchError(lack)
         complaints = _load_libraries(onnxruntime)
         options = onnxruntime.SessionOptions()
+        # What little runs on the CPU takes no core from the decoder while it waits.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # errors come as exceptions
         chosen = [(provider.name, {**provider.options, **_device_option(provider, device)})]
         with readable_errors(LaunchError, f"ONNX Runtime cannot load {file}"):

@@ -123,8 +123,9 @@ def import_tensorrt() -> Any:
         import tensorrt
     except ImportError as error:
         raise MissingDependencyError(
-            f"a TensorRT plan needs the package tensorrt ({error}): pip install tensorrt-cu12, of the version that "
-            f"built the plan; or serve the ONNX models, without --repository of plans"
+            f"a TensorRT plan needs the package tensorrt ({error}): pip install tensorrt-cu13, or tensorrt-cu12 for a "
+            "driver older than 580, of the version that built the plan; or serve the ONNX models, without --repository "
+            "of plans"
         ) from error
     return tensorrt
 

@@ -43,6 +43,7 @@ def build(graph: onnx.ModelProto) -> bytes:
     assert parser.parse(graph.SerializeToString()), [str(parser.get_error(i)) for i in range(parser.num_errors)]
     config = builder.create_builder_config()
     config.add_optimization_profile(_profile(builder, network))
+    config.clear_flag(tensorrt.BuilderFlag.TF32)  # as `sightline tensorrt build` does
     plan = builder.build_serialized_network(network, config)
     assert plan is not None, "TensorRT builds no plan of it; its log says why"
     return bytes(plan)
@@ -80,9 +81,11 @@ def test_a_plan_finds_what_onnx_runtime_finds(
 
 
 @pytest.mark.xfail(
-    reason="known of TensorRT: the operator's count of boxes is data", raises=AssertionError, strict=False
+    reason="the operator's count of boxes is data: should TensorRT build it one day, plans need no head of their own",
+    raises=AssertionError,
+    strict=True,
 )
-def test_the_operators_head_builds_too(served_graph: Path) -> None:
+def test_the_operators_head(served_graph: Path) -> None:
     build(read_served(served_graph))
 
 
@@ -95,7 +98,7 @@ def test_a_batch_beyond_the_plan(plans: Mapping[str, Path], pictures: Mapping[st
 
 def test_no_plan(tmp_path: Path) -> None:
     (tmp_path / TENSORRT_FILE).write_bytes(bytes(1000))
-    with pytest.raises(LaunchError, match=r"TensorRT [\d.]+ cannot load .*model\.plan: .*build it again here"):
+    with pytest.raises(LaunchError, match=r"TensorRT \S+ cannot load .*model\.plan: .*build it again here"):
         TensorRtEngine(tmp_path / TENSORRT_FILE, device=CudaDevice(0), precision="fp32")
 
 

@@ -19,12 +19,17 @@ class FakeDriver:
     Args:
         gpus: how many there are.
         memory: bytes that can be allocated.
+
+    Attributes:
+        contexts: in which context each address was allocated; that of a GPU is 1000 and its number.
     """
 
     def __init__(self, *, gpus: int = 2, memory: int = 2**24) -> None:
         self.gpus = gpus
         self.free = memory
         self.allocated: dict[int, Any] = {}
+        self.current = 0
+        self.contexts: dict[int, int] = {}
         self.copies: list[int] = []
         self.waiting = 0
 
@@ -40,6 +45,7 @@ class FakeDriver:
         return 0
 
     def cuCtxSetCurrent(self, context: Any) -> int:  # noqa: N802
+        self.current = context.value
         return 0
 
     def cuStreamCreate(self, out: Any, flags: int) -> int:  # noqa: N802
@@ -52,6 +58,7 @@ class FakeDriver:
         buffer = ctypes.create_string_buffer(size.value)
         self.free -= size.value
         self.allocated[ctypes.addressof(buffer)] = buffer
+        self.contexts[ctypes.addressof(buffer)] = self.current
         out._obj.value = ctypes.addressof(buffer)
         return 0
 

@@ -74,6 +74,11 @@ def test_buffers_are_used_again_and_grow(device: CudaDevice, driver: FakeDriver)
     assert sorted(len(buffer) for buffer in driver.allocated.values()) == [50, 1000]
 
 
+def test_each_gpus_buffers_lie_on_it(driver: FakeDriver) -> None:
+    devices = [CudaDevice(0, driver), CudaDevice(1, driver)]
+    assert [driver.contexts[device.buffer("x", 10)] for device in devices] == [1000, 1001]
+
+
 def test_a_full_gpu_is_an_error_that_passes(driver: FakeDriver) -> None:
     device = CudaDevice(0, driver)
     with pytest.raises(CudaError, match=f"cuMemAlloc_v2 on GPU 0 failed with CUDA error {OUT_OF_MEMORY}"):
