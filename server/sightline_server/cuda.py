@@ -12,13 +12,9 @@ import numpy.typing as npt
 
 from sightline.errors import LaunchError
 from sightline_server.dlpack import CUDA, RawArray, Values
-from sightline_server.gpu import DRIVER_LIBRARY
+from sightline_server.gpu import DRIVER_LIBRARY, CudaError
 
 _NON_BLOCKING = 1
-
-
-class CudaError(Exception):
-    """The driver refused a call."""
 
 
 @dataclass(frozen=True, eq=False)

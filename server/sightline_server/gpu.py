@@ -1,7 +1,8 @@
 """Finds the NVIDIA GPUs that programs started from here see, by asking the driver's own library.
 
 Run as a program it prints what it found. `find_gpus` runs it so, because a process that has initialised CUDA can no
-longer fork children that use it, and because a broken driver may end the process that asks.
+longer fork children that use it, and because a broken driver may end the process that asks. It needs nothing but
+Python's own library.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 DRIVER_LIBRARY = "libcuda.so.1"
 INSTALL_COMMAND = "make install-gpu (pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]')"
 _CUDA_PROVIDER_LIBRARY = "libonnxruntime_providers_cuda.so"
 _TIMEOUT_SECONDS = 60.0
+_SHARING_TIMEOUT_SECONDS = 30.0
+_SHARED_BYTES = 2**21
+_LAZY_PEER_ACCESS = 1
 _NO_DEVICE = 100
 """CUDA's error where there is a driver and no GPU, or `CUDA_VISIBLE_DEVICES` hides them all."""
 
@@ -39,6 +44,16 @@ class Gpus:
 
 
 NO_GPUS = Gpus()
+
+
+class CudaError(Exception):
+    """The driver refused a call."""
+
+
+class _Handle(ctypes.Structure):
+    """By which another process finds memory of a GPU."""
+
+    _fields_ = (("value", ctypes.c_ubyte * 64),)
 
 
 def find_gpus() -> Gpus:
@@ -86,7 +101,68 @@ def _ask_driver() -> Gpus:
     status = cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count))
     if status:
         return Gpus(problem="" if status == _NO_DEVICE else f"the NVIDIA driver fails with CUDA error {status}")
-    return Gpus(count=count.value, library=_mapped_file(DRIVER_LIBRARY))
+    problem = _sharing_problem(cuda)
+    return Gpus(problem=problem) if problem else Gpus(count=count.value, library=_mapped_file(DRIVER_LIBRARY))
+
+
+def _sharing_problem(cuda: Any) -> str:
+    """Why processes cannot share memory of the first GPU, as Triton's server and its models do; empty where they can.
+
+    Where they cannot, as under WSL2, Triton 24.10 hands over whatever lay in the memory, or loses the model's process.
+    """
+    try:
+        handle = share_memory(cuda)
+    except CudaError as error:
+        return f"processes cannot share a GPU's memory here: {error}"
+    command = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), handle.hex()]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_SHARING_TIMEOUT_SECONDS, check=False
+    )  # which ends before this process, whose memory it is
+    return f"processes cannot share a GPU's memory here: {done.stderr.strip()[-200:]}" if done.returncode else ""
+
+
+def share_memory(cuda: Any) -> bytes:
+    """A handle of some memory of the first GPU, which this process keeps until it ends.
+
+    Raises:
+        CudaError: the driver fails.
+    """
+    _enter_first_gpu(cuda)
+    pointer, handle = ctypes.c_uint64(), _Handle()
+    _call(cuda, "cuMemAlloc_v2", ctypes.byref(pointer), ctypes.c_size_t(_SHARED_BYTES))
+    _call(cuda, "cuIpcGetMemHandle", ctypes.byref(handle), pointer)
+    return bytes(handle)
+
+
+def take_memory(cuda: Any, handle: bytes) -> None:
+    """Open what another process shares.
+
+    Raises:
+        CudaError: the driver fails.
+    """
+    _enter_first_gpu(cuda)
+    pointer = ctypes.c_uint64()
+    _call(
+        cuda,
+        "cuIpcOpenMemHandle_v2",
+        ctypes.byref(pointer),
+        _Handle.from_buffer_copy(handle),
+        ctypes.c_uint(_LAZY_PEER_ACCESS),
+    )
+
+
+def _enter_first_gpu(cuda: Any) -> None:
+    device, context = ctypes.c_int(), ctypes.c_void_p()
+    _call(cuda, "cuInit", 0)
+    _call(cuda, "cuDeviceGet", ctypes.byref(device), 0)
+    _call(cuda, "cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+    _call(cuda, "cuCtxSetCurrent", context)
+
+
+def _call(cuda: Any, name: str, *arguments: object) -> None:
+    status: int = getattr(cuda, name)(*arguments)
+    if status:
+        raise CudaError(f"{name} fails with CUDA error {status}")
 
 
 def _mapped_file(name: str) -> str:
@@ -96,5 +172,15 @@ def _mapped_file(name: str) -> str:
     return next((file for file in files if Path(file).name.startswith(stem)), "")
 
 
+def _main(arguments: Sequence[str]) -> None:
+    if not arguments:
+        print(json.dumps(asdict(_ask_driver())))
+        return
+    try:
+        take_memory(ctypes.CDLL(DRIVER_LIBRARY), bytes.fromhex(arguments[0]))
+    except CudaError as error:
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
-    print(json.dumps(asdict(_ask_driver())))
+    _main(sys.argv[1:])

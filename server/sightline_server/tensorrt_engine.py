@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from sightline.errors import LaunchError, MissingDependencyError
-from sightline_server.cuda import CudaDevice, CudaError, Parts
+from sightline_server.cuda import CudaDevice, Parts
 from sightline_server.dlpack import RawArray, Values
 from sightline_server.engines import Arrays, EngineError
+from sightline_server.gpu import CudaError
 
 BUILD_COMMAND = "sightline tensorrt build"
 _KEPT_MESSAGES = 5

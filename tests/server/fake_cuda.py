@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sightline_server.dlpack import CUDA, RawArray
 
-INVALID_DEVICE, OUT_OF_MEMORY = 101, 2
+INVALID_DEVICE, OUT_OF_MEMORY, INVALID_HANDLE = 101, 2, 400
 
 
 class FakeDriver:
@@ -22,6 +22,7 @@ class FakeDriver:
 
     Attributes:
         contexts: in which context each address was allocated; that of a GPU is 1000 and its number.
+        shared: addresses that another process has opened.
     """
 
     def __init__(self, *, gpus: int = 2, memory: int = 2**24) -> None:
@@ -30,6 +31,7 @@ class FakeDriver:
         self.allocated: dict[int, Any] = {}
         self.current = 0
         self.contexts: dict[int, int] = {}
+        self.shared: set[int] = set()
         self.copies: list[int] = []
         self.waiting = 0
 
@@ -65,6 +67,15 @@ class FakeDriver:
     def cuMemFree_v2(self, pointer: Any) -> int:  # noqa: N802
         self.free += len(self.allocated.pop(pointer.value))
         return 0
+
+    def cuIpcGetMemHandle(self, out: Any, pointer: Any) -> int:  # noqa: N802
+        ctypes.memmove(out._obj.value, pointer.value.to_bytes(8, "little"), 8)
+        return 0
+
+    def cuIpcOpenMemHandle_v2(self, out: Any, handle: Any, flags: Any) -> int:  # noqa: N802
+        out._obj.value = int.from_bytes(bytes(handle)[:8], "little")
+        self.shared.add(out._obj.value)
+        return 0 if out._obj.value in self.allocated else INVALID_HANDLE
 
     def cuMemcpyAsync(self, target: Any, source: Any, size: Any, stream: Any) -> int:  # noqa: N802
         assert stream.value == 7

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.server import tiny_detector
-from tests.server.fake_cuda import INVALID_DEVICE, OUT_OF_MEMORY, FakeDriver, on_gpu
+from tests.server.fake_cuda import INVALID_DEVICE, INVALID_HANDLE, OUT_OF_MEMORY, FakeDriver, on_gpu
 
 from sightline.contract import ONNX_FILE
 from sightline.errors import LaunchError
 from sightline_server.batching import run_requests
-from sightline_server.cuda import CudaDevice, CudaError, Parts, open_device
+from sightline_server.cuda import CudaDevice, Parts, open_device
 from sightline_server.dlpack import CUDA, RawArray
 from sightline_server.engines import EngineError, OnnxRuntimeEngine
-from sightline_server.gpu import INSTALL_COMMAND, NO_GPUS, find_gpus
+from sightline_server.gpu import INSTALL_COMMAND, NO_GPUS, CudaError, find_gpus, share_memory, take_memory
 from sightline_server.onnx_gpu import OnnxRuntimeGpuEngine, Provider, lacking_provider
 
 ON_THE_CPU = Provider("CPUExecutionProvider", "cpu", {})
@@ -89,6 +89,15 @@ def test_a_full_gpu_is_an_error_that_passes(driver: FakeDriver) -> None:
 def test_a_gpu_that_is_not_there(driver: FakeDriver) -> None:
     with pytest.raises(CudaError, match=f"cuDeviceGet on GPU 2 failed with CUDA error {INVALID_DEVICE}"):
         CudaDevice(2, driver)
+
+
+def test_processes_share_memory(driver: FakeDriver) -> None:
+    handle = share_memory(driver)
+    assert len(handle) == 64
+    take_memory(driver, handle)
+    assert driver.shared == set(driver.allocated)
+    with pytest.raises(CudaError, match=f"cuIpcOpenMemHandle_v2 fails with CUDA error {INVALID_HANDLE}"):
+        take_memory(driver, bytes(64))
 
 
 @pytest.mark.skipif(find_gpus() != NO_GPUS, reason="this machine has a driver")
