@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 import subprocess
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -15,7 +12,7 @@ import pytest
 import tritonclient.grpc
 from tests.deploy.compose_file import CHECKOUT, read_env
 from tests.deploy.conftest import ADMIN_KEY
-from tests.deploy.triton_process import EMBEDDED_VERSION, START, TritonProcess
+from tests.deploy.triton_process import ADMIN_HEADER, EMBEDDED_VERSION, START, TritonProcess
 from tritonclient.utils import InferenceServerException
 
 from sightline.served import list_served
@@ -23,8 +20,7 @@ from sightline_server.locate import locate_triton
 
 TABLE = START.parent / "flags.txt"
 PLAN_CHECK = CHECKOUT / "export" / "sightline_export" / "tensorrt" / "manifest.py"
-HEADER = "sightline-admin-key"
-GRPC_HEADER = f"triton-grpc-protocol-{HEADER}"
+GRPC_HEADER = f"triton-grpc-protocol-{ADMIN_HEADER}"
 PRINTER = "#!/bin/sh\nprintf '%s\\n' \"$@\"\n"
 
 
@@ -141,7 +137,7 @@ def test_tracing_is_off_unless_a_rate_is_given(printer: Path) -> None:
 
 def test_without_a_secret_the_key_is_one_that_nobody_knows(printer: Path) -> None:
     def keys() -> set[str]:
-        return {option.rpartition("=")[2] for option in options_of(printer, "2.71.0") if HEADER in option}
+        return {option.rpartition("=")[2] for option in options_of(printer, "2.71.0") if ADMIN_HEADER in option}
 
     first, second = keys(), keys()
     assert len(first) == len(second) == 1
@@ -150,7 +146,7 @@ def test_without_a_secret_the_key_is_one_that_nobody_knows(printer: Path) -> Non
 
 
 def test_what_shuts_the_admin_protocols_leaves_the_models_configuration_open(printer: Path) -> None:
-    restricted = [option for option in options_of(printer, "2.71.0") if HEADER in option]
+    restricted = [option for option in options_of(printer, "2.71.0") if ADMIN_HEADER in option]
     assert [name_of(option) for option in restricted] == ["--http-restricted-api", "--grpc-restricted-protocol"]
     for option in restricted:
         assert option.partition("=")[2].partition(":")[0] == "model-repository,shared-memory,trace,logging"
@@ -222,18 +218,6 @@ def test_an_option_ends_with_its_last_version(printer: Path, tmp_path: Path) -> 
 
 
 # --- the server that it becomes -----------------------------------------------------------------------------------
-def ask(triton: TritonProcess, path: str, *, method: str = "GET", key: str | None = None) -> int:
-    """HTTP status of a request."""
-    headers = {"Content-Type": "application/json", **({HEADER: key} if key else {})}
-    data = b"{}" if method == "POST" else None
-    request = urllib.request.Request(f"http://{triton.http_url}{path}", data=data, headers=headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
 def test_it_becomes_tritonserver_itself(triton: TritonProcess) -> None:
     assert Path(f"/proc/{triton.process.pid}/exe").resolve() == locate_triton().binary
 
@@ -269,20 +253,20 @@ def test_the_admin_key_is_not_in_the_log(triton: TritonProcess) -> None:
     ],
 )
 def test_over_http_the_admin_protocols_need_the_key(triton: TritonProcess, method: str, path: str) -> None:
-    assert ask(triton, path, method=method) == 403
-    assert ask(triton, path, method=method, key=f"{ADMIN_KEY}x") == 403
+    assert triton.ask(path, method=method).status == 403
+    assert triton.ask(path, method=method, key=f"{ADMIN_KEY}x").status == 403
     if not path.endswith("unload"):
-        assert ask(triton, path, method=method, key=ADMIN_KEY) == 200
+        assert triton.ask(path, method=method, key=ADMIN_KEY).status == 200
 
 
 def test_over_http_the_rest_is_open(triton: TritonProcess) -> None:
     for path in ("/v2/health/ready", "/v2/models/demo", "/v2/models/demo/config", "/v2/models/stats"):
-        assert ask(triton, path) == 200
+        assert triton.ask(path).status == 200
 
 
 def test_over_grpc_the_admin_protocols_need_the_key(triton: TritonProcess) -> None:
     with tritonclient.grpc.InferenceServerClient(triton.grpc_url) as client:
-        for headers in (None, {GRPC_HEADER: "wrong"}, {HEADER: ADMIN_KEY}):
+        for headers in (None, {GRPC_HEADER: "wrong"}, {ADMIN_HEADER: ADMIN_KEY}):
             for call in (client.load_model, client.unload_model):
                 with pytest.raises(InferenceServerException, match="restricted, expecting header"):
                     call("demo", headers=headers)
@@ -297,23 +281,3 @@ def test_the_metrics_have_the_quantiles_that_the_dashboard_shows(triton: TritonP
         text = answer.read().decode()
     for quantile in ("0.5", "0.95", "0.99"):
         assert f'nv_inference_request_summary_us{{model="demo",version="1",quantile="{quantile}"}}' in text
-
-
-def test_a_model_joins_while_it_runs_and_on_sigterm_it_ends_by_itself(
-    tmp_path: Path, demo_repository: Path, admin_key_file: Path
-) -> None:
-    repository = tmp_path / "models"
-    shutil.copytree(demo_repository, repository)
-    settings = {"TRACE_RATE": "1000", "ADMIN_KEY_FILE": str(admin_key_file)}
-    with TritonProcess(repository, tmp_path / "log", **settings) as running:
-        with urllib.request.urlopen(f"http://{running.http_url}/v2", timeout=60) as answer:
-            assert "trace" in json.load(answer)["extensions"]
-        for part in ("", "_net"):
-            shutil.copytree(repository / f"demo{part}", repository / f"twin{part}")
-            config = repository / f"twin{part}" / "config.pbtxt"
-            config.write_text(config.read_text(encoding="utf-8").replace('"demo', '"twin'), encoding="utf-8")
-        assert ask(running, "/v2/models/twin/ready") == 400
-        assert ask(running, "/v2/repository/models/twin/load", method="POST", key=ADMIN_KEY) == 200
-        assert ask(running, "/v2/models/twin/ready") == ask(running, "/v2/models/demo/ready") == 200
-        assert running.stop() == 0
-        assert "Found 0 live models" in running.log

@@ -10,6 +10,7 @@ import time
 from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from tests.deploy.compose_file import CHECKOUT, read_env
 
@@ -22,6 +23,14 @@ START = CHECKOUT / "deploy" / "triton" / "start.sh"
 EMBEDDED_VERSION = "2.51.0"
 READY_SECONDS = 120
 LOOPBACK = "127.0.0.1"
+ADMIN_HEADER = "sightline-admin-key"
+
+
+class Answer(NamedTuple):
+    """What an HTTP request got."""
+
+    status: int
+    text: str
 
 
 class TritonProcess:
@@ -95,6 +104,17 @@ class TritonProcess:
         """What it printed so far."""
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
+    def ask(self, path: str, *, method: str = "GET", key: str | None = None) -> Answer:
+        """An HTTP request, with an admin key or without."""
+        connection = HTTPConnection(LOOPBACK, self.ports.http, timeout=60)
+        headers = {"Content-Type": "application/json", **({ADMIN_HEADER: key} if key else {})}
+        try:
+            connection.request(method, path, body=b"{}" if method == "POST" else None, headers=headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read().decode())
+        finally:
+            connection.close()
+
     def stop(self) -> int:
         """Ask it to end, as docker does, and wait; its exit status."""
         self.process.terminate()
@@ -111,6 +131,12 @@ class TritonProcess:
                 self.process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def kill(self) -> None:
+        """End it without waiting for anything, and remove its folder."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not self._is_ready():
@@ -119,11 +145,7 @@ class TritonProcess:
             time.sleep(0.1)
 
     def _is_ready(self) -> bool:
-        connection = HTTPConnection(LOOPBACK, self.ports.http, timeout=5)
         try:
-            connection.request("GET", "/v2/health/ready")
-            return connection.getresponse().status == 200
+            return self.ask("/v2/health/ready").status == 200
         except OSError:
             return False
-        finally:
-            connection.close()
