@@ -49,7 +49,7 @@ class Run:
         images_per_second: throughput.
         latency_ms: milliseconds by percentile.
         steps: the detector's models, by name.
-        failures: requests that failed in the server.
+        failures: requests to the detector that failed in the server, other clients' among them.
         gpu_utilisation: mean share of the time, 0 to 1, that a GPU was busy; None without one.
     """
 
@@ -170,7 +170,7 @@ def measure(options: argparse.Namespace, data: Path, concurrency: int) -> Run:
             for model, executions in sorted(counts[triton_server.EXECUTIONS].items())
             if executions and model != options.model
         },
-        failures=int(counts[triton_server.FAILURES][options.model]),
+        failures=triton_server.failed_requests(counts, options.model),
         gpu_utilisation=sampler.mean,
     )
 

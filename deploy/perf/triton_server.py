@@ -68,6 +68,11 @@ def count_since(before: Counts, metrics: str) -> Counts:
     }
 
 
+def failed_requests(counts: Counts, detector: str) -> int:
+    """Requests to a detector that failed: Triton counts each twice, as the ensemble's own failure and as its step's."""
+    return round(counts[FAILURES][detector] / 2)
+
+
 def busy_gpus(metrics: str) -> list[float]:
     """Utilisation of each GPU, 0 to 1, in this moment."""
     found = _METRIC.findall(fetch(f"{metrics}/metrics"))

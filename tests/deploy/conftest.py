@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tritonclient.grpc
 from tests.conftest import skip_or_fail
 from tests.deploy.compose_file import CHECKOUT
 from tests.deploy.proxy_process import Proxy
@@ -45,6 +47,19 @@ def triton(
         raise
     with running:
         yield running
+
+
+def send_what_is_no_picture(triton: TritonProcess) -> None:
+    """One request to the demo detector that fails."""
+    encoded = tritonclient.grpc.InferInput("encoded", [1, 10], "UINT8")
+    encoded.set_data_from_numpy(np.frombuffer(b"no picture", np.uint8)[None])
+    threshold = tritonclient.grpc.InferInput("score_threshold", [1, 1], "FP32")
+    threshold.set_data_from_numpy(np.zeros((1, 1), np.float32))
+    with (
+        tritonclient.grpc.InferenceServerClient(triton.grpc_url) as client,
+        pytest.raises(tritonclient.grpc.InferenceServerException, match="not an image"),
+    ):
+        client.infer("demo", [encoded, threshold])
 
 
 def program(name: str, package: str) -> str:

@@ -131,6 +131,12 @@ def test_triton_is_new_enough() -> None:
     assert (year, month) >= (26, 3)
 
 
+@pytest.mark.parametrize("name", sorted(name for name, service in SERVICES.items() if "build" in service))
+def test_an_image_of_this_checkout_is_never_an_old_one_or_a_strangers(name: str) -> None:
+    # Otherwise compose looks for it in the registry first, and keeps what it once built whatever changes here.
+    assert SERVICES[name]["pull_policy"] == "build"
+
+
 # --- what no service may do -------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
@@ -184,6 +190,13 @@ def test_other_volumes_and_networks_are_declared(name: str) -> None:
     assert {volume.split(":")[0] for volume in named} <= set(COMPOSE["volumes"])
     assert service["networks"]
     assert set(service["networks"]) <= set(COMPOSE["networks"])
+
+
+def test_what_cuda_keeps_leaves_room_for_triton_in_its_temporary_folder() -> None:
+    (mount,) = SERVICES["triton"]["tmpfs"]
+    (mib,) = re.findall(r"size=(\d+)m", mount)
+    assert SERVICES["triton"]["environment"]["HOME"] == mount.partition(":")[0]
+    assert int(SERVICES["triton"]["environment"]["CUDA_CACHE_MAXSIZE"]) <= int(mib) * 2**20 / 2
 
 
 # --- how services live ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import skip_or_fail
 from tests.deploy.compose_file import CHECKOUT, read_compose
+from tests.deploy.conftest import send_what_is_no_picture
 from tests.deploy.triton_process import TritonProcess
 
 from sightline_server.locate import locate_triton
@@ -85,6 +87,14 @@ def test_a_report_of_real_pictures(
     assert set(sizes) == {"demo_net", "letterbox_640"}
     assert min(sizes.values()) >= batch
     assert (concurrency, gpu, failed) == ("2", "-", "0")
+
+
+def test_a_request_that_fails_is_reported_once(triton: TritonProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(PERF.parent)
+    server = importlib.import_module("triton_server")
+    before = server.read_counts(triton.metrics_url)
+    send_what_is_no_picture(triton)
+    assert server.failed_requests(server.count_since(before, triton.metrics_url), "demo") == 1
 
 
 def test_what_is_wrong_is_said(triton: TritonProcess, perf_analyzer: dict[str, str], tmp_path: Path) -> None:

@@ -12,13 +12,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tritonclient.grpc
 import yaml
 from tests.deploy import dashboard
 from tests.deploy.compose_file import read_compose
-from tests.deploy.conftest import program
+from tests.deploy.conftest import program, send_what_is_no_picture
 from tests.deploy.prometheus_process import CONFIG, FOLDER, PrometheusProcess, QueryError, alerts, read_rules
 from tests.deploy.triton_process import TritonProcess
 
@@ -205,15 +203,7 @@ def test_a_request_that_fails_is_counted_once_by_the_rules(
         return sum(sample.value for sample in prometheus.query('nv_inference_request_failure{model="demo"}'))
 
     before = counted()
-    encoded = tritonclient.grpc.InferInput("encoded", [1, 10], "UINT8")
-    encoded.set_data_from_numpy(np.frombuffer(b"no picture", np.uint8)[None])
-    threshold = tritonclient.grpc.InferInput("score_threshold", [1, 1], "FP32")
-    threshold.set_data_from_numpy(np.zeros((1, 1), np.float32))
-    with (
-        tritonclient.grpc.InferenceServerClient(triton.grpc_url) as client,
-        pytest.raises(tritonclient.grpc.InferenceServerException, match="not an image"),
-    ):
-        client.infer("demo", [encoded, threshold])
+    send_what_is_no_picture(triton)
     prometheus.wait_for('sightline:failures:rate5m{model="demo"} > 0')
     # Triton's own count, which the rule halves.
     assert counted() - before == 2
