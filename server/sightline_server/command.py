@@ -19,7 +19,9 @@ CUDA_POOL_BYTES = _BATCH_BYTES * (PREPROCESSING_INSTANCES + NETWORK_INSTANCES)
 
 What does not fit goes through the host's memory, and nobody is told.
 """
-PINNED_POOL_BYTES = 64 * 2**20
+# None, on GPUs too: what a Python model gives on a GPU would have to go there when the pool above is full, and Triton's
+# Python backend never copies it. The next step would read what lay there before.
+_WITHOUT_PINNED_MEMORY = "--pinned-memory-pool-byte-size=0"
 
 
 def server_command(  # noqa: PLR0913, PLR0917 - what makes a run
@@ -69,13 +71,8 @@ def _addresses(host: str, ports: Ports) -> list[str]:
 
 def _memory(gpu_count: int) -> list[str]:
     """Without a GPU, nothing of what serves GPUs only."""
-    if not gpu_count:
-        return ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
-    return [
-        "--allow-gpu-metrics=true",
-        f"--pinned-memory-pool-byte-size={PINNED_POOL_BYTES}",
-        *(f"--cuda-memory-pool-byte-size={index}:{CUDA_POOL_BYTES}" for index in range(gpu_count)),
-    ]
+    pools = [f"--cuda-memory-pool-byte-size={index}:{CUDA_POOL_BYTES}" for index in range(gpu_count)]
+    return [f"--allow-gpu-metrics={str(gpu_count > 0).lower()}", _WITHOUT_PINNED_MEMORY, *pools]
 
 
 def _restrictions(options: ServerOptions) -> list[str]:

@@ -17,6 +17,7 @@ from sightline.contract import ENCODED, network_name
 from sightline.detections import Detections
 from sightline.errors import CorruptImageError
 from sightline.parity import compare, export_bar
+from sightline_server import command
 from sightline_server.gpu import Gpus
 from sightline_server.launcher import EmbeddedServer
 
@@ -100,6 +101,17 @@ def test_pictures_stay_on_the_gpu_between_steps(tmp_path: Path, pictures: Mappin
             answer = client.infer("probed", [given]).as_numpy("on_gpu")
             assert answer is not None
             assert answer.tolist() == [[1]]
+
+
+@pytest.mark.usefixtures("cuda_onnxruntime")
+def test_pictures_without_room_on_the_gpu_go_through_the_hosts_memory(
+    found_on_cpu: dict[str, Detections], pictures: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "CUDA_POOL_BYTES", 2**20)  # less than one of them
+    with serving(REPOSITORY, DETECTOR) as server:
+        report = compare(found_on_cpu, detect(server, pictures))
+    verdict = report.judge(export_bar("fp32"))
+    assert verdict.outcome == "passed", (report.summary(), verdict.reasons)
 
 
 def test_each_gpu_has_its_instances(
