@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from urllib.request import urlopen
 
 import yaml
 from tests.deploy.compose_file import CHECKOUT
+from tests.deploy.proxy_process import free_port
 
 FOLDER = CHECKOUT / "deploy" / "prometheus"
 CONFIG = FOLDER / "prometheus.yml"
@@ -49,13 +49,6 @@ def read_rules(folder: Path = RULES) -> list[dict[str, Any]]:
 def alerts() -> list[dict[str, Any]]:
     """The rules that are alerts."""
     return [rule for rule in read_rules() if "alert" in rule]
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class PrometheusProcess:
