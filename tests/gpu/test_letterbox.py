@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.server.letterbox_reference import Image, encode, largest_difference, picture, reference
-from tests.server.test_letterbox_parity import SIZES
+from tests.server.test_dali_isolation import PROMISED, ROUNDED
+from tests.server.test_letterbox_parity import SIZES, oriented
 
 from sightline.errors import CorruptImageError
 from sightline.preprocessing import Preprocessing
@@ -75,6 +76,15 @@ def test_sizes(make: Callable[[float], Pipeline], hw_decoder_load: float, extens
 def test_photographs(make: Callable[[float], Pipeline], hw_decoder_load: float, pictures: Mapping[str, bytes]) -> None:
     found = dict(zip(pictures, differences(make(hw_decoder_load), list(pictures.values())), strict=True))
     assert {name: d for name, d in found.items() if d > JPEG} == {}
+
+
+@LOADS
+def test_promised_formats_and_orientations(make: Callable[[float], Pipeline], hw_decoder_load: float) -> None:
+    files = {name: make_file() for name, make_file in PROMISED.items()}
+    files |= {f"JPEG of orientation {value}": oriented("JPEG", value) for value in range(1, 9)}
+    found = dict(zip(files, differences(make(hw_decoder_load), list(files.values())), strict=True))
+    allowed = {name: ROUNDED.get(name, EXACT) + (JPEG if "JPEG" in name else 0) for name in files}
+    assert {name: d for name, d in found.items() if d > allowed[name]} == {}
 
 
 @LOADS
