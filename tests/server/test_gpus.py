@@ -72,8 +72,9 @@ def test_with_gpus_each_has_its_pool(
 ) -> None:
     arguments = command_line(files, models, tmp_path, TWO)
     assert having(arguments, "allow-gpu-metrics") == ["true"]
-    size = 16 * 3 * 1920 * 1920 * 3  # a batch of the largest pictures, for a preprocessing and two networks
+    size = 16 * 3 * 1920 * 1920 * 3 + 2**20  # a batch of the largest pictures, for a preprocessing and two networks
     assert having(arguments, "cuda-memory-pool-byte-size") == [f"0:{size}", f"1:{size}"]
+    assert size % (3 * 32 * 32) >= 512, "whatever the pictures' size, cnmem's smallest piece is left"
     # A Python model's pictures on a GPU would never arrive there.
     assert having(arguments, "pinned-memory-pool-byte-size") == ["0"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
