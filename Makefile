@@ -44,7 +44,7 @@ test-system: $(VENV)/.test  ## The tests that need the packages of deploy/apt.tx
 check-deploy: $(VENV)/.test  ## Everything about the deployment that needs neither Docker nor a GPU (packages of deploy/apt.txt)
 	$(BIN)/pytest tests/deploy
 
-test-gpu: $(VENV)/.test  ## The tests that need an NVIDIA GPU; REQUIRE_GPU=1 makes a skip a failure
+test-gpu: $(VENV)/.test  ## The tests that need an NVIDIA GPU; REQUIRE_GPU=1 makes the lack of one a failure
 	$(BIN)/pytest -m gpu
 
 install: $(VENV)/.install  ## Every extra, for your own models: then .venv/bin/sightline
