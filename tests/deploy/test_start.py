@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
 import tritonclient.grpc
-from tests.deploy.compose_file import CHECKOUT, read_env
+from tests.deploy.compose_file import CHECKOUT, read_compose, read_env
 from tests.deploy.conftest import ADMIN_KEY
 from tests.deploy.triton_process import ADMIN_HEADER, EMBEDDED_VERSION, START, TritonProcess
 from tritonclient.utils import InferenceServerException
@@ -225,6 +226,21 @@ def test_it_becomes_tritonserver_itself(triton: TritonProcess) -> None:
 def test_every_model_is_loaded_and_ready(triton: TritonProcess) -> None:
     with tritonclient.grpc.InferenceServerClient(triton.grpc_url) as client:
         assert all(client.is_model_ready(name) for name in ("demo", "demo_net", "letterbox_640"))
+
+
+@pytest.mark.parametrize("name", ["triton", "cpu"])
+def test_the_health_check_tells_what_is_ready_from_what_is_not(triton: TritonProcess, name: str) -> None:
+    program, *arguments = read_compose()["services"][name]["healthcheck"]["test"][1:]
+
+    def is_healthy(path: str) -> bool:
+        there = [part.replace("127.0.0.1:8000/v2/health/ready", f"{triton.http_url}{path}") for part in arguments]
+        command = [sys.executable if program == "python" else program, *there]
+        return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+
+    assert is_healthy("/v2/health/ready")
+    # Triton answers 400 where something is not ready.
+    assert triton.ask("/v2/models/demo/versions/9/ready").status == 400
+    assert not is_healthy("/v2/models/demo/versions/9/ready")
 
 
 def test_what_is_served_can_be_listed_without_the_key(triton: TritonProcess) -> None:
