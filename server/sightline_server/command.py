@@ -14,7 +14,7 @@ from sightline_server.staging import backends_folder, own_repository, repository
 
 _KEY = "sightline-private"
 _BATCH_BYTES = MAX_BATCH_SIZE * 3 * MAX_IMAGE_SIZE**2
-# Pictures never fill all of the pool, since their sizes are multiples of 3 KiB and this is none: Triton's Python backend
+# Pictures never fill all of the pool, as their sizes are multiples of 3 KiB and this is none: Triton's Python backend
 # ends the server where a model is handed its first tensor on a GPU while not one byte is free.
 _NEVER_FILLED_BYTES = 2**20
 CUDA_POOL_BYTES = _BATCH_BYTES * (PREPROCESSING_INSTANCES + NETWORK_INSTANCES) + _NEVER_FILLED_BYTES
