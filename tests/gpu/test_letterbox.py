@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.server.letterbox_reference import Image, encode, largest_difference, picture, reference
-from tests.server.test_dali_isolation import PROMISED, ROUNDED
+from tests.server.test_dali_isolation import PROMISED, ROUNDED, damaged
 from tests.server.test_letterbox_parity import SIZES, oriented
 
 from sightline.errors import CorruptImageError
@@ -114,8 +114,8 @@ def test_an_undecodable_picture_fails_alone(
     make: Callable[[float], Pipeline], hw_decoder_load: float, pictures: Mapping[str, bytes]
 ) -> None:
     files = list(pictures.values())[:5]
-    files[2] = files[2][: len(files[2]) // 2]
-    files.append(b"\xff\xd8\xff" + bytes(500))
+    files[2] = damaged(files[2])  # which no look at the header finds
+    files.append(files[0][: len(files[0]) // 2])
     preprocessor = Preprocessor(make(hw_decoder_load), picture_hw=(SIDE, SIDE), max_pixels=200_000_000)
     result = preprocessor.run(files)
     assert sorted(result.errors) == [2, 5]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 from tests.gpu.conftest import DETECTOR, REPOSITORY, detect, serving
+from tests.server.test_dali_isolation import damaged
 
 from sightline import Client
 from sightline.contract import ENCODED, network_name
@@ -77,12 +78,12 @@ def test_the_gpu_finds_what_the_cpu_finds(
 
 def test_undecodable_pictures_among_others(gpu_server: EmbeddedServer, pictures: Mapping[str, bytes]) -> None:
     alone = detect(gpu_server, pictures, batch_size=1)
-    files = {name: [data, data[: len(data) // 2], data] for name, data in pictures.items()}
+    files = {name: [data, damaged(data), data] for name, data in pictures.items()}
     with Client(gpu_server.grpc_url, model=DETECTOR) as client:
         results = list(client.stream((data for group in files.values() for data in group), batch_size=1))
     for index, name in enumerate(pictures):
-        first, damaged, last = results[3 * index : 3 * index + 3]
-        assert isinstance(damaged.error, CorruptImageError), (name, damaged)
+        first, bad, last = results[3 * index : 3 * index + 3]
+        assert isinstance(bad.error, CorruptImageError), (name, bad)
         for result in (first, last):
             np.testing.assert_allclose(result.unwrap().boxes_xyxy, alone[name].boxes_xyxy, atol=0.1)
 
