@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,7 +28,9 @@ class Checkout:
         """The programs that it runs, in order."""
         self._log.write_text("")
         command = ["make", "--silent", target, f"VENV={self._venv}", f"UV={self._uv}"]
-        subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True)
+        # Without what the `make test` that runs this was told.
+        environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MFLAGS"}}
+        subprocess.run(command, cwd=CHECKOUT, env=environment, check=True, capture_output=True)
         return self._log.read_text().splitlines()
 
 
