@@ -103,6 +103,21 @@ def test_a_disk_that_is_full_at_the_first_build_leaves_nothing(workshop: Worksho
     assert list(workshop.plans.iterdir()) == []
 
 
+def test_a_repository_that_cannot_be_written_is_found_out_before_trtexec_works(workshop: Workshop) -> None:
+    workshop.plans.write_text("a file")
+    with pytest.raises(ExportError, match=r"plans cannot be written by user \d+: .* set CONTAINER_UID in \.env"):
+        workshop.build()
+    assert not workshop.cache.exists()
+
+
+def test_the_reason_of_a_failure_to_write_is_not_lost(workshop: Workshop) -> None:
+    workshop.plans.mkdir()
+    (workshop.plans / "tiny_net").write_text("a file")
+    outcome = workshop.build_one()
+    assert outcome.state == "failed"
+    assert "File exists" in outcome.reason or "Not a directory" in outcome.reason
+
+
 def test_a_cache_that_cannot_be_used(workshop: Workshop) -> None:
     workshop.cache.write_text("a file")
     with pytest.raises(ExportError, match="choose another with --cache"):

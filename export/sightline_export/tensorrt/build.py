@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -70,12 +71,13 @@ def build_plans(
 
     Raises:
         InvalidOptionError: there is no such detector.
-        ExportError: the machine has no trtexec, no GPU, several sorts of GPU or too old a TensorRT, or the cache folder
-            cannot be written.
+        ExportError: the machine has no trtexec, no GPU, several sorts of GPU or too old a TensorRT, or the repository
+            of plans or the cache folder cannot be written.
     """
     options = options or BuildOptions()
     sources = find_sources(repository, names)
     machine = _machine(progress)
+    _check_writable(plans)
     cache = options.cache.expanduser()
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -89,6 +91,19 @@ def build_plans(
             _tell_left_over(plans, {source.name for source in sources}, progress)
     except OSError as error:
         raise ExportError(f"the cache folder {cache} cannot be used: {error}; choose another with --cache") from error
+
+
+def _check_writable(plans: Path) -> None:
+    """Before trtexec works for minutes."""
+    there = plans.absolute()
+    try:
+        with tempfile.TemporaryFile(dir=next(path for path in (there, *there.parents) if path.exists())):
+            pass
+    except OSError as error:
+        raise ExportError(
+            f"the repository of plans {plans} cannot be written by user {os.getuid()}: {error}; give the folder to "
+            "them, or with docker compose set CONTAINER_UID in .env to whom it belongs"
+        ) from error
 
 
 def _tell_left_over(plans: Path, known: set[str], progress: Progress) -> None:

@@ -100,7 +100,7 @@ def install_plan(plans: Path, detector: str, new: NewPlan, *, keep: int) -> int:
             incoming.rename(model / str(version))
         except BaseException:
             shutil.rmtree(incoming, ignore_errors=True)
-            if not any(model.iterdir()):
+            if model.is_dir() and not any(model.iterdir()):
                 model.rmdir()
             raise
         _serve(plans, detector, version, new.shared)
