@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import NamedTuple
 
 from tests.conftest import CHECKOUT, NOBODY
@@ -150,10 +150,17 @@ class Proxy:
         """Have it take over what changed in `private` and `config`."""
         return self.run_script("reload.sh", check=check)
 
-    def get(self, path: str, *, token: str | None = "alice", body: bytes | None = None) -> Answer:
+    def get(
+        self,
+        path: str,
+        *,
+        token: str | None = "alice",
+        body: bytes | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Answer:
         """An HTTP/1.1 request."""
-        headers = {} if token is None else {"authorization": f"Bearer {self.token(token)}"}
-        request = urllib.request.Request(f"https://{self.url}{path}", headers=headers, data=body)
+        sent = dict(headers) if token is None else {**headers, "authorization": f"Bearer {self.token(token)}"}
+        request = urllib.request.Request(f"https://{self.url}{path}", headers=sent, data=body)
         try:
             with urllib.request.urlopen(request, timeout=30, context=self.tls_context()) as answer:
                 return Answer(answer.status, _by_lower_case(answer.headers), answer.read().decode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import socket
 import ssl
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import grpc
 import pytest
 from tests.client.noop_images import expected, found, numbered
 from tests.deploy.proxy_process import Proxy
@@ -58,6 +60,27 @@ def test_an_oversized_body_is_the_images_own_fault(proxy: Proxy) -> None:
 def test_an_oversized_body_over_http(proxy: Proxy) -> None:
     answer = proxy.get("/v2/models/echo/infer", token="small", body=b"x" * 2 * MEGABYTE)
     assert (answer.status, answer.body) == (413, '{"error":"the request is larger than the 1m that small may send"}\n')
+
+
+@pytest.mark.parametrize("packing", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_no_packed_request_gets_past_the_limit(proxy: Proxy, packing: grpc.Compression) -> None:
+    """What is small on the line would be large in Triton."""
+    credentials = grpc.ssl_channel_credentials(proxy.ca.read_bytes())
+    with grpc.secure_channel(proxy.url, credentials) as channel:
+        call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        with pytest.raises(grpc.RpcError) as refused:
+            call(b"x" * 2 * MEGABYTE, metadata=proxy.access("small").call_metadata, compression=packing, timeout=30)
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert "no compressed requests are taken" in refused.value.details()
+
+
+@pytest.mark.parametrize("packing", ["gzip", "GZIP", "deflate", "identity, gzip"])
+def test_no_packed_request_gets_past_the_limit_over_http(proxy: Proxy, packing: str) -> None:
+    packed, headers = gzip.compress(b"x" * 2 * MEGABYTE), {"content-encoding": packing}
+    answer = proxy.get("/v2/models/echo/infer", token="small", body=packed, headers=headers)
+    assert answer.status == 415
+    assert "no compressed requests are taken" in answer.body
+    assert proxy.get("/v2", headers={"content-encoding": "identity"}).status == 200
 
 
 def test_what_has_no_token_is_not_read(proxy: Proxy) -> None:

@@ -7,10 +7,11 @@ import itertools
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 import tritonclient.grpc
 from tests.client.noop_images import expected, found, numbered
@@ -227,7 +228,10 @@ def holds(path: Path, tokens: list[str]) -> bool:
     return any(token in path.read_text(errors="replace") for token in tokens)
 
 
-def test_triton_never_gets_a_token() -> None:
+SENT_ALONG = {"traceparent": f"00-{'1' * 32}-{'2' * 16}-01", "tracestate": "a=b", "x-forwarded-for": "10.9.8.7"}
+
+
+def test_triton_gets_neither_tokens_nor_orders_to_trace() -> None:
     seen: list[dict[str, str]] = []
 
     class Recorder(http.server.BaseHTTPRequestHandler):
@@ -240,10 +244,38 @@ def test_triton_never_gets_a_token() -> None:
     with http.server.ThreadingHTTPServer((LOOPBACK, 0), Recorder) as upstream:
         threading.Thread(target=upstream.serve_forever, daemon=True).start()
         with Proxy(http=f"{LOOPBACK}:{upstream.server_port}") as own:
-            assert own.get("/v2").status == 200
+            assert own.get("/v2", headers=SENT_ALONG).status == 200
         upstream.shutdown()
-    assert "authorization" not in seen[0]
-    assert seen[0]["x-forwarded-for"] == LOOPBACK
+    check_onward(seen[0])
+
+
+def test_triton_gets_neither_tokens_nor_orders_to_trace_by_grpc() -> None:
+    seen: list[dict[str, str | bytes]] = []
+
+    def answer(_: bytes, context: grpc.ServicerContext) -> bytes:
+        seen.append(dict(context.invocation_metadata()))
+        return b""
+
+    service, method = "inference.GRPCInferenceService", "ServerLive"
+    recorder = {method: grpc.unary_unary_rpc_method_handler(answer)}
+    with ThreadPoolExecutor(1) as threads:
+        upstream = grpc.server(threads, handlers=[grpc.method_handlers_generic_handler(service, recorder)])
+        port = upstream.add_insecure_port(f"{LOOPBACK}:0")
+        upstream.start()
+        with Proxy(grpc=f"{LOOPBACK}:{port}") as own, grpc.secure_channel(own.url, credentials(own)) as channel:
+            call = channel.unary_unary(f"/{service}/{method}")
+            assert call(b"", metadata=(*own.access().call_metadata, *SENT_ALONG.items()), timeout=30) == b""
+        upstream.stop(None).wait()
+    check_onward(seen[0])
+
+
+def credentials(proxy: Proxy) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(proxy.ca.read_bytes())
+
+
+def check_onward(headers: Mapping[str, str | bytes]) -> None:
+    assert headers.keys().isdisjoint({"authorization", "traceparent", "tracestate"})
+    assert headers["x-forwarded-for"] == LOOPBACK
 
 
 def test_the_log_is_json_with_names_and_statuses(own: Proxy) -> None:
