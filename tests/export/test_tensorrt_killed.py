@@ -158,4 +158,6 @@ def test_a_rollback_that_is_killed_at_any_step(workshop: Workshop, tmp_path: Pat
             pass
         workshop.check_whole()
         assert slots(workshop.plans, "tiny") == slots(workshop.plans, "tiny_net")
+        left = {plan.version for plan in list_plans(workshop.plans) if plan.manifest and plan.manifest.rolled_back}
+        assert left == {version for version, served in workshop.versions.items() if version == 2 and not served}
     assert workshop.versions == {1: True, 2: False}

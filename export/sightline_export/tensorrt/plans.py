@@ -175,11 +175,13 @@ def roll_back(plans: Path, detector: str, *, to: int | None = None) -> PlanVersi
         manifest = there[wanted].manifest
         if manifest is None:
             raise ExportError(f"version {wanted} of {detector} has no manifest that can be read; choose with --to")
-        _serve(plans, detector, wanted)
-        for version, plan in there.items():
-            if plan.manifest is not None and plan.manifest.rolled_back != (version > wanted):
-                marked = replace(plan.manifest, rolled_back=version > wanted)
-                write_atomically(plans / network / str(version) / MANIFEST_FILE, marked.to_json().encode())
+        # Together with the switch: without the marks, the next build would undo it.
+        marked = {
+            f"{network}/{version}/{MANIFEST_FILE}": replace(known, rolled_back=version > wanted).to_json().encode()
+            for version, known in ((version, plan.manifest) for version, plan in there.items())
+            if known is not None
+        }
+        _serve(plans, detector, wanted, marked)
     return replace(there[wanted], served=True)
 
 
