@@ -84,17 +84,17 @@ def test_a_new_version_takes_over_and_a_broken_one_leaves_the_old_one_serving(ow
     with Client(own.grpc_url, model=DETECTOR) as client:
         before = client.detect(PICTURE).scores
         onnx.write_bytes(b"no graph")
+        # Why the network is to be loaded by its own name too, after the detector.
+        assert load(own, DETECTOR).status == 200
         refused = load(own, NETWORK)
         assert refused.status == 400
         assert "model.onnx failed" in refused.text
-        # Why the network is to be loaded first, by its own name.
-        assert load(own, DETECTOR).status == 200
         assert (client.detect(PICTURE).scores == before).all()
         assert own.ask("/v2/health/ready").status == 200
 
         onnx.write_bytes(good)
         replace(models / NETWORK / "config.pbtxt", "count: 2", "count: 1")
-        assert load(own, NETWORK).status == load(own, DETECTOR).status == 200
+        assert load(own, DETECTOR).status == load(own, NETWORK).status == 200
         (group,) = json.loads(own.ask(f"/v2/models/{NETWORK}/config").text)["instance_group"]
         assert group["count"] == 1
         assert (client.detect(PICTURE).scores == before).all()

@@ -18,7 +18,7 @@ from tests.deploy.compose_file import CHECKOUT, read_env
 from tests.deploy.triton_process import LOOPBACK, START, TritonProcess
 from tests.export.fake_tensorrt import L4, T4, FakeTensorRT, write_tiny_detector
 
-from sightline import Client
+from sightline import Client, ClientOptions
 from sightline.cli import cli
 from sightline.errors import MissingDependencyError
 
@@ -42,9 +42,9 @@ class Plans:
         assert done.exit_code == 0, done.output
         return done.output
 
-    def build(self, *, seed: int) -> str:
+    def build(self, *, seed: int, max_detections: int = 40) -> str:
         """Bring the plan of a detector that finds other things for every seed up to date."""
-        write_tiny_detector(self.models, "tiny", seed=seed)
+        write_tiny_detector(self.models, "tiny", seed=seed, max_detections=max_detections)
         return self.run("build", f"--repository={self.models}", f"--cache={self._cache}", "--precision=fp32")
 
     @contextlib.contextmanager
@@ -124,7 +124,7 @@ class Traffic:
         self.scores: list[float] = []
 
     def _run(self) -> None:
-        with Client(self._url, model="tiny") as client:
+        with Client(self._url, model="tiny", options=ClientOptions(reconnect_seconds=0)) as client:
             while not self._stop.is_set():
                 try:
                     self.scores.append(best_score(client))
@@ -145,12 +145,14 @@ def best_score(client: Client) -> float:
 
 
 def reload(printed: str, triton: TritonProcess, admin_key_file: Path) -> None:
-    """Run the command that build and rollback print."""
-    (command,) = re.findall(r"^  (printf .*)$", printed, re.MULTILINE)
-    assert "127.0.0.1:8000" in command
-    here = command.replace("127.0.0.1:8000", triton.http_url).replace("ADMIN_KEY_FILE", str(admin_key_file))
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", here], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    """Run the commands that build and rollback print."""
+    commands = re.findall(r"^  (printf .*)$", printed, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert "127.0.0.1:8000" in command
+        here = command.replace("127.0.0.1:8000", triton.http_url).replace("ADMIN_KEY_FILE", str(admin_key_file))
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", here], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_running_server_goes_over_to_a_new_plan_and_back_without_a_failed_request(
@@ -159,9 +161,11 @@ def test_a_running_server_goes_over_to_a_new_plan_and_back_without_a_failed_requ
     if shutil.which("curl") is None:
         skip_or_fail("needs curl")
     assert triton.http_url.startswith(LOOPBACK)
-    with Client(triton.grpc_url, model="tiny") as client, Traffic(triton.grpc_url) as traffic:
+    options = ClientOptions(reconnect_seconds=0)
+    with Client(triton.grpc_url, model="tiny", options=options) as client, Traffic(triton.grpc_url) as traffic:
         old = best_score(client)
-        printed = plans.build(seed=1)
+        # Of other shapes too, so that the ensemble has to change with its network.
+        printed = plans.build(seed=1, max_detections=30)
         assert best_score(client) == old, "nothing changes before the server is told"
         with plans.loadable():
             reload(printed, triton, admin_key_file)

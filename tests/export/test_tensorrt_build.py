@@ -178,7 +178,7 @@ def test_the_commands(workshop: Workshop) -> None:
     status, printed = run(*build)
     assert status == 0
     assert "tiny: built, version 1 is served" in printed
-    assert "/v2/repository/models/tiny_net/load" in printed
+    assert printed.index("/v2/repository/models/tiny/load") < printed.index("/v2/repository/models/tiny_net/load")
     assert run(*build, "--force", "--opt-batch", "2")[0] == 0
     listed = run("list")[1].splitlines()
     assert [line[:8] for line in listed] == ["  tiny 1", "* tiny 2"]

@@ -41,8 +41,8 @@ Examples:
   sightline tensorrt check               do the plans fit this machine?
   sightline tensorrt rollback yolov8n
 
-A running server serves the new or the old version when it is told to load the network again; build and rollback print
-the command.
+A running server serves the new or the old version when it is told to load the detector again; build and rollback print
+the commands.
 """
 )
 def command() -> None:
@@ -196,8 +196,10 @@ def _print_reload(detectors: list[str]) -> None:
     if detectors:
         click.echo("a server that runs with these plans goes over to them, without a pause, by")
     for detector in detectors:
-        model = contract.network_name(detector)
-        click.echo(f"  {_RELOAD.format(port=contract.DEFAULT_HTTP_PORT, model=model)}")
+        # The detector first, which loads its network too: a network of other shapes that is loaded by itself ends its
+        # detector. The network then, as only that answer says whether it was loaded.
+        for model in (detector, contract.network_name(detector)):
+            click.echo(f"  {_RELOAD.format(port=contract.DEFAULT_HTTP_PORT, model=model)}")
 
 
 def _facts(plan: PlanVersion) -> Iterator[str]:
