@@ -26,6 +26,7 @@ FOUNDATION = {
     "sightline._header_fields",
     "sightline.detections",
     "sightline.detector_info",
+    "sightline.groups",
     "sightline.parity",
     "sightline.parity.bars",
     "sightline.parity.matching",

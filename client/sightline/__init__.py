@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sightline.access import Access
     from sightline.aio import AsyncClient
     from sightline.client import Client, ClientOptions
-    from sightline.detections import Detections, Result
+    from sightline.detections import Detections, GroupDetections, Result
     from sightline.detector_info import DetectorInfo
     from sightline.images import EncodedImage
 
@@ -22,6 +22,7 @@ __all__ = [
     "Detections",
     "DetectorInfo",
     "EncodedImage",
+    "GroupDetections",
     "Result",
     "errors",
 ]
@@ -34,6 +35,7 @@ _HOMES = {
     "Detections": "sightline.detections",
     "DetectorInfo": "sightline.detector_info",
     "EncodedImage": "sightline.images",
+    "GroupDetections": "sightline.detections",
     "Result": "sightline.detections",
 }
 

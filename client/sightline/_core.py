@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from functools import partial
 
 from sightline._channel import Channel
-from sightline._chunks import ChunkBuilder
+from sightline._chunks import Chunk, ChunkBuilder
 from sightline._courier import Courier
 from sightline._gate import Gate
-from sightline._model import ServedDetector, read_detector
+from sightline._model import Served, ServedGroup, read_served
 from sightline._options import ClientOptions
 from sightline._stream import Stream
 from sightline._wire import RenewingDecoder
 from sightline._worker import Worker
 from sightline.contract import check_fraction
-from sightline.detections import Detections
-from sightline.detector_info import DetectorInfo
+from sightline.detections import Detections, GroupDetections, Result
 from sightline.errors import ClientStateError, InvalidOptionError
 from sightline.images import Image
 
@@ -25,11 +25,11 @@ _DESCRIPTION_TIMEOUT_SECONDS = 10.0
 
 
 class Core:
-    """Opens streams to one detector, and closes them.
+    """Opens streams to one detector or group, and closes them.
 
     Args:
         url: `HOST:PORT` of Triton's gRPC service.
-        model: the detector's name.
+        model: the detector's name, or the group's.
         options: how to talk to it.
 
     Raises:
@@ -48,55 +48,68 @@ class Core:
         self._closed = False
         self._gate = Gate()
         self._channel = Channel(url, access=options.access)
-        self._detector: ServedDetector | None = None
+        self._served: Served | None = None
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._single: Courier | None = None
 
-    def detector(self) -> ServedDetector:
-        """The detector's own description, asked for once.
+    def served(self) -> Served:
+        """The model's own description, asked for once.
 
         Raises:
             ClientStateError: closed, or in a forked process.
-            ContractMismatchError: the model is not a Sightline detector.
+            ContractMismatchError: the model is neither a Sightline detector nor a group of them.
             ServerError: no answer, or no such model.
         """
         self.check_usable()
         with self._asking:
-            if self._detector is None:
-                self._detector = self._ask_for_detector()
-            return self._detector
+            if self._served is None:
+                self._served = self._ask_what_is_served()
+            return self._served
 
-    def renewed_info(self, stale: DetectorInfo) -> DetectorInfo:
-        """What the detector tells about itself now that `stale` does not fit its answers; raises as `detector`."""
+    def renewed(self, stale: Served) -> Served:
+        """What the model tells about itself now that `stale` does not fit its answers; raises as `served`."""
         self.check_usable()
         with self._asking:
             # Whoever came first has asked already.
-            if self._detector is None or self._detector.info is stale:
-                self._detector = self._ask_for_detector()
-            return self._detector.info
+            if self._served is None or self._served is stale:
+                self._served = self._ask_what_is_served()
+            return self._served
 
     def detect(self, image: Image, *, score_threshold: float | None) -> Detections:
-        """Find objects in one image, in the calling thread."""
-        threshold = self.checked_threshold(score_threshold)
-        builder = ChunkBuilder(size=1, max_bytes=1)
-        builder.add(image)
-        info = self.detector().info
-        worker = self._new_worker(self._single_courier(), info, threshold)
-        return worker.run(builder.take())[0].unwrap()
+        """Find objects in one image with a detector, in the calling thread."""
+        threshold, chunk = self.checked_threshold(score_threshold), _chunk_of(image)
+        served = self.served()
+        if isinstance(served, ServedGroup):
+            raise InvalidOptionError(
+                f"model {served.name!r} is a group, which gives detections of each of its members "
+                f"({', '.join(served.members)}): call detect_group()"
+            )
+        return self._detect(chunk, served, threshold).unwrap()
+
+    def detect_group(self, image: Image, *, score_threshold: float | None) -> GroupDetections:
+        """Find objects in one image with every member of a group, in the calling thread."""
+        threshold, chunk = self.checked_threshold(score_threshold), _chunk_of(image)
+        served = self.served()
+        if not isinstance(served, ServedGroup):
+            raise InvalidOptionError(f"model {served.name!r} is a single detector, not a group: call detect()")
+        return self._detect(chunk, served, threshold).unwrap_group()
+
+    def _detect(self, chunk: Chunk, served: Served, threshold: float) -> Result:
+        return self._new_worker(self._single_courier(), served, threshold).run(chunk)[0]
 
     def open_stream(self, *, score_threshold: float) -> Stream:
         """A new stream, with a connection of its own."""
-        info = self.detector().info
+        served = self.served()
         with self._lock:
             courier = self._new_courier()
-            worker = self._new_worker(courier, info, score_threshold)
+            worker = self._new_worker(courier, served, score_threshold)
             stream = Stream(courier, worker, gate=self._gate, in_flight=self.options.in_flight)
             self._streams.add(stream)
         return stream
 
     def chunk_builder(self, batch_size: int) -> ChunkBuilder:
         """Chunks as large as both caller and server want them."""
-        size = min(batch_size, self.detector().max_batch_size)
+        size = min(batch_size, self.served().max_batch_size)
         return ChunkBuilder(size=size, max_bytes=self.options.batch_bytes)
 
     def checked_threshold(self, score_threshold: float | None) -> float:
@@ -151,11 +164,18 @@ class Core:
         self.check_usable()
         return Courier(self._url, model=self._model, options=self.options)
 
-    def _new_worker(self, courier: Courier, info: DetectorInfo, score_threshold: float) -> Worker:
-        decoder = RenewingDecoder(info, self.renewed_info)
+    def _new_worker(self, courier: Courier, served: Served, score_threshold: float) -> Worker:
+        decoder = RenewingDecoder(served, self.renewed)
         return Worker(courier, decoder=decoder, options=self.options, score_threshold=score_threshold, gate=self._gate)
 
-    def _ask_for_detector(self) -> ServedDetector:
+    def _ask_what_is_served(self) -> Served:
         # A deadline for detections may be shorter than it takes to connect.
         timeout_seconds = max(self.options.timeout_seconds, _DESCRIPTION_TIMEOUT_SECONDS)
-        return read_detector(self._channel.model_config(self._model, timeout_seconds=timeout_seconds))
+        read_config = partial(self._channel.model_config, timeout_seconds=timeout_seconds)
+        return read_served(read_config(self._model), read_config)
+
+
+def _chunk_of(image: Image) -> Chunk:
+    builder = ChunkBuilder(size=1, max_bytes=1)
+    builder.add(image)
+    return builder.take()

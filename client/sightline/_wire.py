@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tritonclient.grpc import service_pb2 as pb
 
+from sightline._model import Served, ServedGroup
 from sightline.contract import ENCODED, SCORE_THRESHOLD, detection_outputs
-from sightline.detections import Detections
+from sightline.detections import Detections, Found, GroupDetections
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ContractMismatchError, InferenceError, InvalidOptionError
+from sightline.groups import member_tensor
 
 _LENGTH_DELIMITED = 2
 _RAW_INPUT = bytes([pb.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
@@ -55,11 +57,14 @@ class Decoder:
 
     Args:
         info: the detector's own description.
+        member: its name where it answers as a member of a group, whose outputs have it before theirs.
     """
 
-    def __init__(self, info: DetectorInfo) -> None:
+    def __init__(self, info: DetectorInfo, *, member: str = "") -> None:
         self._info = info
         specs = detection_outputs(info.max_detections)
+        if member:
+            specs = tuple(member_tensor(member, spec) for spec in specs)
         self._layout = [(spec.name, spec.datatype, spec.dims, spec.dtype) for spec in specs]
 
     def decode(self, response: pb.ModelInferResponse, *, sizes_hw: Sequence[tuple[int, int]]) -> list[Detections]:
@@ -109,28 +114,50 @@ class Decoder:
         return arrays
 
 
-class RenewingDecoder:
-    """A `Decoder` that is made anew when the server has loaded another export of the detector.
+class GroupDecoder:
+    """Reads a group's answers.
 
     Args:
-        info: the detector's own description.
+        members: the members' own descriptions, by name.
+    """
+
+    def __init__(self, members: Mapping[str, DetectorInfo]) -> None:
+        self._decoders = {name: Decoder(info, member=name) for name, info in members.items()}
+
+    def decode(self, response: pb.ModelInferResponse, *, sizes_hw: Sequence[tuple[int, int]]) -> list[GroupDetections]:
+        """What each member found in each image of a request; see `Decoder.decode`."""
+        found = {name: decoder.decode(response, sizes_hw=sizes_hw) for name, decoder in self._decoders.items()}
+        return [
+            GroupDetections({name: of_images[row] for name, of_images in found.items()}) for row in range(len(sizes_hw))
+        ]
+
+
+class RenewingDecoder:
+    """A decoder that is made anew when the server has loaded another export of the detector, or of a member.
+
+    Args:
+        served: the detector or group.
         renew: asks for the description that has taken the place of the given one.
     """
 
-    def __init__(self, info: DetectorInfo, renew: Callable[[DetectorInfo], DetectorInfo]) -> None:
+    def __init__(self, served: Served, renew: Callable[[Served], Served]) -> None:
         self._renew = renew
-        self._current = info, Decoder(info)
+        self._current = served, _decoder_of(served)
 
-    def decode(self, response: pb.ModelInferResponse, *, sizes_hw: Sequence[tuple[int, int]]) -> list[Detections]:
+    def decode(self, response: pb.ModelInferResponse, *, sizes_hw: Sequence[tuple[int, int]]) -> Sequence[Found]:
         """As `Decoder.decode`; an answer that does not fit has the server asked once."""
-        info, decoder = self._current
+        served, decoder = self._current
         try:
             return decoder.decode(response, sizes_hw=sizes_hw)
         except ContractMismatchError:
-            info = self._renew(info)
-            decoder = Decoder(info)
-            self._current = info, decoder
+            served = self._renew(served)
+            decoder = _decoder_of(served)
+            self._current = served, decoder
             return decoder.decode(response, sizes_hw=sizes_hw)
+
+
+def _decoder_of(served: Served) -> Decoder | GroupDecoder:
+    return GroupDecoder(served.members) if isinstance(served, ServedGroup) else Decoder(served.info)
 
 
 def _varint(number: int) -> bytes:

@@ -138,8 +138,7 @@ class Worker:
         sizes_hw = [image.size_hw for image in images]
         found = self._decoder.decode(response, sizes_hw=sizes_hw)
         return [
-            Result(image.source, detections=detections, milliseconds=milliseconds)
-            for image, detections in zip(images, found, strict=True)
+            Result.of(image.source, each, milliseconds=milliseconds) for image, each in zip(images, found, strict=True)
         ]
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
+from typing import TypeVar
 
 from sightline._async_window import AsyncWindow, open_chunks
 from sightline._core import Core
 from sightline._options import DEFAULT_BATCH_SIZE, DEFAULT_URL, ClientOptions, check_count
-from sightline.detections import Detections, Result
+from sightline.detections import Detections, GroupDetections, Result
 from sightline.detector_info import DetectorInfo
 from sightline.images import Image
 
 __all__ = ["AsyncClient", "ClientOptions"]
 
 _DETECT_THREADS = 32
+_T = TypeVar("_T")
 
 
 class AsyncClient:
@@ -24,7 +27,7 @@ class AsyncClient:
 
     Args:
         url: `HOST:PORT` of Triton's gRPC service.
-        model: name of the detector, as `sightline models` lists it.
+        model: name of the detector or of the group of detectors, as `sightline models` lists it.
         options: deadline, transport, limits, encryption and token.
 
     Raises:
@@ -50,17 +53,23 @@ class AsyncClient:
 
     async def info(self) -> DetectorInfo:
         """What the detector tells about itself; see `Client.info`."""
-        self._core.check_usable()
-        return (await asyncio.get_running_loop().run_in_executor(self._threads, self._core.detector)).info
+        return (await self._in_thread(self._core.served)).info
+
+    async def members(self) -> Mapping[str, DetectorInfo]:
+        """What each member of the group tells about itself; see `Client.members`."""
+        return (await self._in_thread(self._core.served)).members
 
     async def detect(self, image: Image, *, score_threshold: float | None = None) -> Detections:
         """Find objects in one image; see `Client.detect`. Many may be awaited at the same time."""
+        return await self._in_thread(partial(self._core.detect, image, score_threshold=score_threshold))
 
-        def detect() -> Detections:
-            return self._core.detect(image, score_threshold=score_threshold)
+    async def detect_group(self, image: Image, *, score_threshold: float | None = None) -> GroupDetections:
+        """Find objects in one image with every member of a group; see `Client.detect_group`."""
+        return await self._in_thread(partial(self._core.detect_group, image, score_threshold=score_threshold))
 
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
         self._core.check_usable()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, detect)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def stream(
         self,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 
 from sightline._chunks import Chunks
 from sightline._core import Core
 from sightline._options import DEFAULT_BATCH_SIZE, DEFAULT_URL, ClientOptions, check_count
-from sightline.detections import Detections, Result
+from sightline.detections import Detections, GroupDetections, Result
 from sightline.detector_info import DetectorInfo
 from sightline.images import Image
 
@@ -22,7 +22,7 @@ class Client:
 
     Args:
         url: `HOST:PORT` of Triton's gRPC service.
-        model: name of the detector, as `sightline models` lists it.
+        model: name of the detector or of the group of detectors, as `sightline models` lists it.
         options: deadline, transport, limits, encryption and token.
 
     Raises:
@@ -51,11 +51,21 @@ class Client:
 
         Raises:
             ModelNotFoundError: the server has no such model, or it is not ready.
+            InvalidOptionError: the model is a group: see `members`.
             ContractMismatchError: the model is not a Sightline detector.
             ServerError: no answer.
             ClientStateError: the client is closed, or this is a forked process.
         """
-        return self._core.detector().info
+        return self._core.served().info
+
+    @property
+    def members(self) -> Mapping[str, DetectorInfo]:
+        """What each member of the group tells about itself, by name; of a single detector, that one alone.
+
+        Raises:
+            ModelNotFoundError, ContractMismatchError, ServerError, ClientStateError: as `info`.
+        """
+        return self._core.served().members
 
     def detect(self, image: Image, *, score_threshold: float | None = None) -> Detections:
         """Find objects in one image.
@@ -67,10 +77,24 @@ class Client:
         Raises:
             ImageError: the image is at fault.
             ServerError: the server is.
-            InvalidOptionError: an argument is not allowed.
+            InvalidOptionError: an argument is not allowed, or the model is a group.
             ClientStateError: the client is closed, or this is a forked process.
         """
         return self._core.detect(image, score_threshold=score_threshold)
+
+    def detect_group(self, image: Image, *, score_threshold: float | None = None) -> GroupDetections:
+        """Find objects in one image with every member of a group: `found["yolov8n"]`.
+
+        Args:
+            image: path, bytes of an image file, or `EncodedImage`.
+            score_threshold: lowest score of a detection of any member, 0 to 1; the client's own by default.
+
+        Raises:
+            InvalidOptionError: an argument is not allowed, or the model is a single detector.
+            ImageError, ServerError, ClientStateError: as `detect`. Where one member fails, the image has no detections
+                at all.
+        """
+        return self._core.detect_group(image, score_threshold=score_threshold)
 
     def stream(
         self,
@@ -92,8 +116,8 @@ class Client:
             score_threshold: lowest score of a detection, 0 to 1; the client's own by default.
 
         Returns:
-            One result per image, in the order of `images`. What `images` raises comes after the results of those
-            before.
+            One result per image, in the order of `images`; where the model is a group, it has `Result.group`. What
+            `images` raises comes after the results of those before.
 
         Raises:
             InvalidOptionError: an argument is not allowed.

@@ -192,7 +192,8 @@ def check_image_size(image_size: int) -> int:
 PARAMETER_PREFIX = "sightline."
 MAX_PIXELS_PARAMETER = PARAMETER_PREFIX + "max_pixels"
 PRECISION_PARAMETER = PARAMETER_PREFIX + "precision"
-
+MEMBERS_PARAMETER = PARAMETER_PREFIX + "members"
+"""Only groups have it; see `sightline.groups`."""
 
 CONTRACT_VERSION_PARAMETER = PARAMETER_PREFIX + "contract_version"
 

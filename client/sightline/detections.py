@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,60 @@ class Detections:
         )
 
 
+class GroupDetections(Mapping[str, Detections]):
+    """The objects that each member of a group found in one image: `found["yolov8n"]`, in the group's order.
+
+    Args:
+        by_model: one `Detections` per member, by its name; at least one, all of the same image.
+
+    Raises:
+        InvalidOptionError: there are none, or they belong to images of different size.
+    """
+
+    def __init__(self, by_model: Mapping[str, Detections]) -> None:
+        sizes = {found.image_size_hw for found in by_model.values()}
+        if len(sizes) != 1:
+            raise InvalidOptionError(f"a group's detections belong to one image; these have the sizes {sorted(sizes)}")
+        self._by_model = dict(by_model)
+
+    def __getitem__(self, model: str) -> Detections:
+        return self._by_model[model]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_model)
+
+    def __len__(self) -> int:
+        """The number of members."""
+        return len(self._by_model)
+
+    def __repr__(self) -> str:
+        return f"GroupDetections({self._by_model!r})"
+
+    @property
+    def image_size_hw(self) -> tuple[int, int]:
+        """Height and width of the original image after EXIF rotation, in pixels."""
+        return next(iter(self._by_model.values())).image_size_hw
+
+    def only_classes(self, names: Sequence[str]) -> GroupDetections:
+        """Those of the named classes; a member that does not know any of them keeps nothing.
+
+        Raises:
+            InvalidOptionError: no member knows a name.
+        """
+        known = list(dict.fromkeys(name for found in self.values() for name in found.class_names))
+        class_ids_of(names, known)
+        return GroupDetections(
+            {
+                model: found.only_classes([name for name in names if name in found.class_names])
+                for model, found in self.items()
+            }
+        )
+
+
+Found = Detections | GroupDetections
+"""What one image gave: of a detector, or of a group."""
+
+
 def class_ids_of(names: Sequence[str], class_names: Sequence[str]) -> list[int]:
     """Class ids of the names, rising; all of them where several classes share a name.
 
@@ -130,27 +184,53 @@ Source = str | Path
 
 @dataclass(frozen=True)
 class Result:
-    """What one image gave: detections, or the error that is its own; exactly one of the two is None.
+    """What one image gave: detections, those of a group, or the error that is its own; exactly one of the three.
 
     Attributes:
         source: where the image came from.
-        detections: the objects found in it, none being a finding too.
+        detections: the objects found in it, none being a finding too; None where a group was asked.
         error: why there are no detections.
         milliseconds: from sending the request that carried the image to its answer; None where nothing was sent.
+        group: what each member found, where a group was asked; None where a detector was.
     """
 
     source: Source
     detections: Detections | None = None
     error: SightlineError | None = None
     milliseconds: float | None = None
+    group: GroupDetections | None = None
 
     def __post_init__(self) -> None:
-        if (self.detections is None) == (self.error is None):
-            raise InvalidOptionError("a result has either detections or an error")
+        if sum(part is not None for part in (self.detections, self.error, self.group)) != 1:
+            raise InvalidOptionError("a result has either detections, those of a group, or an error")
+
+    @classmethod
+    def of(cls, source: Source, found: Found, *, milliseconds: float | None = None) -> Result:
+        """The result of an image in which something was looked for."""
+        if isinstance(found, GroupDetections):
+            return cls(source, group=found, milliseconds=milliseconds)
+        return cls(source, detections=found, milliseconds=milliseconds)
 
     def unwrap(self) -> Detections:
-        """The detections; raises the error where there is one."""
-        if self.detections is None:
-            assert self.error is not None
+        """The detections; raises the error where there is one.
+
+        Raises:
+            InvalidOptionError: they are those of a group: see `unwrap_group`.
+        """
+        if self.error is not None:
             raise self.error
+        if self.detections is None:
+            raise InvalidOptionError("this is the result of a group: take unwrap_group() or .group")
         return self.detections
+
+    def unwrap_group(self) -> GroupDetections:
+        """What each member of the group found; raises the error where there is one.
+
+        Raises:
+            InvalidOptionError: it is the result of a single detector: see `unwrap`.
+        """
+        if self.error is not None:
+            raise self.error
+        if self.group is None:
+            raise InvalidOptionError("this is the result of one detector: take unwrap() or .detections")
+        return self.group

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from sightline.detections import Result, Source
+from sightline.detections import Detections, Result, Source
 from sightline.errors import SightlineError
 from sightline.sources import Sources
 from sightline.writers import WriterPool
@@ -20,7 +20,7 @@ class Row:
 
     Attributes:
         source: where it came from.
-        objects: how many were found; 0 where it failed.
+        objects: how many were found, by all members of a group together; 0 where it failed.
         best_score: 0 to 1; None where nothing was found.
         milliseconds: duration of the request that carried it; None where nothing was sent.
         error: why it failed; None where it did not.
@@ -35,7 +35,7 @@ class Row:
     @classmethod
     def of(cls, result: Result) -> Row:
         """The row of one result."""
-        scores = [] if result.detections is None else result.detections.scores.tolist()
+        scores = [score for found in _found(result).values() for score in found.scores.tolist()]
         return cls(result.source, len(scores), max(scores, default=None), result.milliseconds, result.error)
 
 
@@ -48,6 +48,7 @@ class JobReport:
         failed: images, and arguments that led to none, that have an error instead.
         seconds: from the first image to the last write.
         objects: how many of each class were found, by name.
+        models: how many objects each member of a group found, by name; empty where a single detector was asked.
         interrupted: whether Ctrl-C ended the run early.
         unlogged: failures that not even `errors.jsonl` could take, for people to read.
     """
@@ -58,6 +59,7 @@ class JobReport:
     objects: Counter[str]
     interrupted: bool
     unlogged: Sequence[str]
+    models: Counter[str] = field(default_factory=Counter)
 
     @property
     def images_per_second(self) -> float:
@@ -65,12 +67,22 @@ class JobReport:
         return (self.done + self.failed) / self.seconds if self.seconds else 0.0
 
     def summary(self) -> str:
-        """For people: `187 done, 3 failed in 12.3 s (15.4 images/s); 412 objects: 300 person, 112 car`."""
+        """For people: `187 done, 3 failed in 12.3 s (15.4 images/s); 412 objects: 300 person, 112 car`.
+
+        Of a group it tells the objects by member: `812 objects: 412 by yolov8n, 400 by yolov5n`.
+        """
         counts = f"{self.done:,} done" + (f", {self.failed:,} failed" if self.failed else "")
         text = f"{counts} in {self.seconds:.1f} s ({self.images_per_second:.1f} images/s)"
+        found = self._objects_by_model() if self.models else self._objects_by_class()
+        return f"{text}; {self.objects.total():,} objects" + (f": {found}" if found else "")
+
+    def _objects_by_class(self) -> str:
         found = ", ".join(f"{number:,} {name}" for name, number in self.objects.most_common(_NAMED_CLASSES))
         more = f" and {len(self.objects) - _NAMED_CLASSES} more classes" if len(self.objects) > _NAMED_CLASSES else ""
-        return f"{text}; {self.objects.total():,} objects" + (f": {found}{more}" if found else "")
+        return found + more
+
+    def _objects_by_model(self) -> str:
+        return ", ".join(f"{number:,} by {model}" for model, number in self.models.items())
 
 
 _NAMED_CLASSES = 5
@@ -96,17 +108,19 @@ def run(
         watchers: each is called with every image's row, in order.
 
     Raises:
-        InvalidOptionError: a name in `classes` is unknown to the detector.
+        InvalidOptionError: a name in `classes` is unknown to the detector, or to all members of the group.
     """
     started = time.monotonic()
     objects: Counter[str] = Counter()
+    models: Counter[str] = Counter()
     interrupted = False
     with pool, _closing(results):
         try:
             for result in _with_problems(results, sources):
                 kept = _only(result, classes)
-                if kept.detections is not None:
-                    objects.update(name for _, _, _, name in kept.detections)
+                for found in _found(kept).values():
+                    objects.update(name for _, _, _, name in found)
+                models.update({model: len(found) for model, found in (kept.group or {}).items()})
                 pool.submit(kept)
                 row = Row.of(kept)
                 for watcher in watchers:
@@ -118,6 +132,7 @@ def run(
         failed=pool.failed,
         seconds=time.monotonic() - started,
         objects=objects,
+        models=models,
         interrupted=interrupted,
         unlogged=tuple(pool.unlogged),
     )
@@ -135,9 +150,18 @@ def _with_problems(results: Iterable[Result], sources: Sources | None) -> Iterat
 
 
 def _only(result: Result, classes: Sequence[str]) -> Result:
-    if not classes or result.detections is None:
+    if not classes or result.error is not None:
         return result
-    return replace(result, detections=result.detections.only_classes(classes))
+    if result.group is not None:
+        return replace(result, group=result.group.only_classes(classes))
+    return replace(result, detections=result.unwrap().only_classes(classes))
+
+
+def _found(result: Result) -> Mapping[str, Detections]:
+    """What was found, by member of a group, or all together under an empty name; nothing where the image failed."""
+    if result.group is not None:
+        return result.group
+    return {} if result.detections is None else {"": result.detections}
 
 
 @contextlib.contextmanager

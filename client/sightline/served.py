@@ -1,4 +1,4 @@
-"""What a server serves: every detector with its classes, sizes and engine, and every model that is not ready."""
+"""What a server serves: every detector with its classes, sizes and engine, every group, and what is not ready."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from sightline._channel import READY, Channel
-from sightline._model import read_detector
+from sightline._model import ServedDetector, ServedGroup, read_served
 from sightline._options import DEFAULT_URL
 from sightline._transport import UnaryTransport
 from sightline.access import PLAIN, Access
@@ -24,6 +24,7 @@ from sightline.contract import (
 )
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ContractMismatchError, ModelNotFoundError
+from sightline.groups import preprocessings
 
 _HIDDEN = "_"
 _TIMEOUT_SECONDS = 10.0
@@ -42,6 +43,8 @@ class ServedModel:
         max_batch_size: images that one request may hold; 0 where unknown.
         backend: Triton's name of what runs the network.
         engine: what really runs it behind a stand-in backend; None where the backend is Triton's own.
+        members: of a group, its members, in its order; each is served under its own name too only where it is listed.
+        decoders: of a group, the preprocessing models that decode for it.
     """
 
     name: str
@@ -52,12 +55,19 @@ class ServedModel:
     max_batch_size: int = 0
     backend: str = ""
     engine: EngineInfo | None = None
+    members: tuple[ServedModel, ...] = ()
+    decoders: tuple[str, ...] = ()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether clients can use it: a detector or a group that is ready."""
+        return self.detector is not None or bool(self.members)
 
 
 def list_served(
     url: str = DEFAULT_URL, *, access: Access = PLAIN, timeout_seconds: float = _TIMEOUT_SECONDS
 ) -> list[ServedModel]:
-    """Detectors, models that are not ready, and models of other kinds, by name; a detector's own parts are left out.
+    """Detectors, groups, models that are not ready or of other kinds, by name; a detector's own parts are left out.
 
     A server whose repository is for its administrator only tells what is ready and nothing else.
 
@@ -103,18 +113,39 @@ class _Listing:
             return ServedModel(name=name, ready=False, reason=entry.reason or entry.state.lower() or "not loaded")
         try:
             config = self._config(name)
-            detector = read_detector(config)
+            served = read_served(config, self._config)
         except ModelNotFoundError as error:  # unloaded meanwhile
             return ServedModel(name=name, ready=False, reason=str(error))
         except ContractMismatchError as error:
             return ServedModel(name=name, ready=True, reason=str(error), backend=config.backend)
+        if isinstance(served, ServedGroup):
+            return self._group(served)
+        return self._detector(name, served, self._network_config(config).backend)
+
+    def _group(self, served: ServedGroup) -> ServedModel:
+        members = (
+            self._detector(
+                name, ServedDetector(name, info, served.max_batch_size), self._config(network_name(name)).backend
+            )
+            for name, info in served.members.items()
+        )
+        return ServedModel(
+            name=served.name,
+            ready=True,
+            inputs=ensemble_inputs(),
+            max_batch_size=served.max_batch_size,
+            members=tuple(members),
+            decoders=tuple(way.model_name for way in preprocessings(served.members)),
+        )
+
+    def _detector(self, name: str, served: ServedDetector, backend: str) -> ServedModel:
         return ServedModel(
             name=name,
             ready=True,
-            detector=detector.info,
+            detector=served.info,
             inputs=ensemble_inputs(),
-            max_batch_size=detector.max_batch_size,
-            backend=self._network_config(config).backend,
+            max_batch_size=served.max_batch_size,
+            backend=backend,
             engine=self._engines.get(network_name(name)),
         )
 

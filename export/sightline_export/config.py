@@ -80,13 +80,12 @@ def network_config(*, detector: str, info: DetectorInfo, backend: str = contract
 
 def ensemble_config(*, detector: str, info: DetectorInfo) -> pb.ModelConfig:
     """The detector as clients see it: encoded bytes and a score threshold to boxes."""
-    config = _base_config(detector, max_batch_size=info.preprocessing.max_batch_size)
-    config.platform = contract.ENSEMBLE_PLATFORM
-    config.input.extend(_input(spec) for spec in contract.ensemble_inputs())
     outputs = contract.detection_outputs(info.max_detections)
-    config.output.extend(_output(spec) for spec in outputs)
-    _add_parameters(config, info)
     before = info.preprocessing
+    config = ensemble_of(
+        detector, max_batch_size=before.max_batch_size, inputs=contract.ensemble_inputs(), outputs=outputs
+    )
+    _add_parameters(config, info)
     _add_step(config, before.model_name, inputs=before.inputs, outputs=before.outputs)
     _add_step(
         config,
@@ -94,6 +93,17 @@ def ensemble_config(*, detector: str, info: DetectorInfo) -> pb.ModelConfig:
         inputs=before.network_inputs,
         outputs=outputs,
     )
+    return config
+
+
+def ensemble_of(
+    name: str, *, max_batch_size: int, inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec]
+) -> pb.ModelConfig:
+    """An ensemble that has no steps yet."""
+    config = _base_config(name, max_batch_size=max_batch_size)
+    config.platform = contract.ENSEMBLE_PLATFORM
+    config.input.extend(_input(spec) for spec in inputs)
+    config.output.extend(_output(spec) for spec in outputs)
     return config
 
 

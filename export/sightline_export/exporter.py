@@ -122,6 +122,13 @@ def export(  # noqa: PLR0913 - what is made of what, where, and how it is judged
     installed = install_detector(repository, name, made.model, info, max_pixels=options.max_pixels)
     if (change := installed.limit_change) is not None:
         progress(str(change))
+    if installed.groups:
+        progress(f"{', '.join(installed.groups)} took over the new {name}")
+    if installed.broken_groups:
+        progress(
+            f"{', '.join(installed.broken_groups)} lacks another member and was left as it is: `sightline check "
+            f"{repository}` says more"
+        )
     return ExportReport(
         name=name,
         info=info,

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
 
 from sightline import contract
 from sightline.detector_info import DetectorInfo
-from sightline.errors import ExportError
+from sightline.errors import ContractMismatchError, ExportError
 from sightline.preprocessing import Preprocessing
 
 from .config import (
@@ -22,6 +23,7 @@ from .config import (
     preprocessing_config,
     render,
 )
+from .group_config import group_config, groups_in, is_group, read_infos
 from .pictures import warmup_jpeg, warmup_shape
 from .pixel_limit import LimitChange, detectors_behind, standing_limit
 from .preprocessing import render_dali
@@ -42,6 +44,8 @@ class InstalledDetector:
         preprocessing: folder of its preprocessing.
         preprocessing_written: False where one of the same content stood there already.
         limit_change: what became of the preprocessing's limit on pixels; None where it stayed, or is the first.
+        groups: the groups that it is a member of, which fit what is installed now.
+        broken_groups: those of them that lack another member, and were left as they are.
     """
 
     ensemble: Path
@@ -49,6 +53,8 @@ class InstalledDetector:
     preprocessing: Path
     preprocessing_written: bool
     limit_change: LimitChange | None
+    groups: tuple[str, ...] = ()
+    broken_groups: tuple[str, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -61,7 +67,8 @@ def install_detector(
 ) -> InstalledDetector:
     """Write the preprocessing, `NAME_net` and `NAME`; whatever goes wrong, what stood there stays as it was.
 
-    A preprocessing model of other content is replaced, also for the other detectors that use it. What others install
+    A preprocessing model of other content is replaced, also for the other detectors that use it. Groups that the
+    detector is a member of are written anew with it, so that they take what it gives now. What others install
     into the repository at the same time comes before or after, where it can be locked: see `locked`.
 
     Args:
@@ -74,7 +81,7 @@ def install_detector(
 
     Raises:
         InvalidOptionError: the name is not allowed.
-        ExportError: something else stands at that name, or the folder cannot be written.
+        ExportError: something else stands at that name, a group for one, or the folder cannot be written.
     """
     contract.check_model_name(name)
     preprocessing = info.preprocessing.model_name
@@ -82,19 +89,22 @@ def install_detector(
     try:
         repository.mkdir(parents=True, exist_ok=True)
         with locked(repository):
-            for part in (name, network, preprocessing):
-                _check_ours(repository / part)
+            check_free(repository, name)
+            _check_ours(repository / preprocessing)
             before = standing_limit(repository, preprocessing)
             now = max_pixels or before or contract.DEFAULT_MAX_PIXELS
             others = tuple(other for other in detectors_behind(repository, preprocessing) if other != name)
             files = _preprocessing_files(info.preprocessing, now)
             fresh = not _holds(repository / preprocessing, files)
+            groups, broken = _groups_with(repository, name, info)
             with FolderTransaction(repository) as transaction:
                 # What others depend on goes first.
                 if fresh:
-                    _write(transaction.new(preprocessing), files)
-                _write(transaction.new(network), _network_files(name, info, model))
-                _write(transaction.new(name), _ensemble_files(name, info))
+                    write_files(transaction.new(preprocessing), files)
+                write_files(transaction.new(network), _network_files(name, info, model))
+                write_files(transaction.new(name), ensemble_files(ensemble_config(detector=name, info=info)))
+                for group, config in groups.items():
+                    write_files(transaction.new(group), ensemble_files(config))
     except OSError as error:
         raise ExportError(
             f"cannot write into the model repository {repository}: {error}; nothing was changed. "
@@ -103,15 +113,45 @@ def install_detector(
     change = None
     if before is not None and now != before:
         change = LimitChange(model=preprocessing, before=before, now=now, others=others)
-    return InstalledDetector(repository / name, repository / network, repository / preprocessing, fresh, change)
+    return InstalledDetector(
+        ensemble=repository / name,
+        network=repository / network,
+        preprocessing=repository / preprocessing,
+        preprocessing_written=fresh,
+        limit_change=change,
+        groups=tuple(groups),
+        broken_groups=tuple(broken),
+    )
+
+
+def _groups_with(repository: Path, member: str, info: DetectorInfo) -> tuple[dict[str, pb.ModelConfig], list[str]]:
+    """The groups that a detector is a member of, as they are when it tells `info`, and those that lack another one."""
+    configs: dict[str, pb.ModelConfig] = {}
+    broken = []
+    for group, members in groups_in(repository).items():
+        if member not in members:
+            continue
+        try:
+            others = read_infos(repository, [other for other in members if other != member])
+        except ContractMismatchError:
+            broken.append(group)
+            continue
+        infos = {**others, member: info}
+        configs[group] = group_config(group, {each: infos[each] for each in members})
+    return configs, broken
 
 
 def check_free(repository: Path, name: str) -> None:
     """Accept a repository where an export may write the detector `name`.
 
     Raises:
-        ExportError: something that no export wrote stands at that name.
+        ExportError: a group, or something that no export wrote, stands at that name.
     """
+    if is_group(repository / name):
+        raise ExportError(
+            f"{repository / name} is a group of detectors and is left alone; choose another name with --name, or "
+            f"remove the group: sightline group {name} --remove --repository {repository}"
+        )
     for part in (name, contract.network_name(name)):
         _check_ours(repository / part)
 
@@ -134,14 +174,16 @@ def _network_files(name: str, info: DetectorInfo, model: bytes) -> dict[str, byt
     }
 
 
-def _ensemble_files(name: str, info: DetectorInfo) -> dict[str, bytes]:
+def ensemble_files(config: pb.ModelConfig) -> dict[str, bytes]:
+    """All files of an ensemble's folder."""
     return {
-        CONFIG_FILE: render(ensemble_config(detector=name, info=info)).encode(),
+        CONFIG_FILE: render(config).encode(),
         f"{contract.MODEL_VERSION}/{_PLACEHOLDER}": b"",
     }
 
 
-def _write(folder: Path, files: dict[str, bytes]) -> None:
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files into a folder that exists, by their names there."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(exist_ok=True)

@@ -18,6 +18,7 @@ COMMANDS = {
     "doctor": "Say what will work on this machine and what will not.",
     "evaluate": "Measure a served detector on annotated pictures.",
     "export": "Turn a checkpoint or an ONNX file into a served model.",
+    "group": "Make one model of several detectors, which share one decode.",
     "models": "List what a running server serves.",
     "serve": "Run the embedded Triton until Ctrl-C.",
     "tensorrt": "Build TensorRT plans, list them, check them, go back to an older one.",

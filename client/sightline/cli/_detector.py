@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def only_model(server: Server) -> str:
-    """The one detector that is served.
+    """The one detector or group that is served.
 
     Raises:
         InvalidOptionError: there are none, or several, or the server does not tell.
     """
     try:
-        names = [served.name for served in server.served() if served.detector is not None]
+        names = [served.name for served in server.served() if served.is_ours]
     except PermissionDeniedError as error:
         raise InvalidOptionError(f"name the detector with --model: {error}") from error
     if len(names) != 1:
@@ -35,5 +35,5 @@ def with_served(error: ModelNotFoundError, server: Server) -> str:
         served = server.served()
     except ServerError:  # some servers keep their list to themselves
         return str(error)
-    names = [model.name for model in served if model.detector is not None]
+    names = [model.name for model in served if model.is_ours]
     return f"{error}; {server.url} serves: {', '.join(names) or 'no detector'}"

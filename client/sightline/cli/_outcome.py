@@ -44,12 +44,15 @@ def has_failed(report: JobReport) -> bool:
     return bool(report.failed or report.unlogged)
 
 
-def show_left_out(writer: CocoWriter) -> None:
-    """Print which classes the annotations file does not have, if there are such."""
+def show_left_out(writer: CocoWriter, model: str = "") -> None:
+    """Print which classes the annotations file does not have, if there are such; `model` is a group's member."""
     if writer.left_out:
         classes = ", ".join(f"{number:,} {name}" for name, number in writer.left_out.most_common(_SHOWN))
         total = writer.left_out.total()
-        click.echo(f"coco: left out {total:,} objects of classes that the annotations lack: {classes}", err=True)
+        of_model = f" of {model}" if model else ""
+        click.echo(
+            f"coco{of_model}: left out {total:,} objects of classes that the annotations lack: {classes}", err=True
+        )
 
 
 def show_summary(report: JobReport, output: Path) -> None:

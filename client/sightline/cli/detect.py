@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sightline.writers import Writer
 
 FORMATS = ("jsonl", "coco", "yolo", "annotated")
+IN_ONE_FILE = ("jsonl",)
+"""Formats that hold what all members of a group found; of the others each member has its own files."""
 EXIT_FAILED = 1
 
 _EPILOG = """\b
@@ -35,7 +37,9 @@ Examples:
   sightline detect photos/ --model yolov8n --url gpu.example.com:8443 --tls --token-file token
   sightline detect photos/ --format coco --annotations instances.json
   find . -name '*.jpg' -print0 | sightline detect - --null
+  sightline detect photos/ --model fleet         (a group: several detectors, one decode)
   jq -r 'select(.detections | any(.class_name == "dog")) | .source' results/results.jsonl
+  jq -r 'select(.models.yolov8n | any(.class_name == "dog")) | .source' results/results.jsonl
 
 \b
 What is written into the output folder (files of the same name are replaced, others stay):
@@ -44,6 +48,8 @@ What is written into the output folder (files of the same name are replaced, oth
   yolo       labels/NAME.txt and classes.txt
   annotated  annotated/NAME.jpg
   always     errors.jsonl: every image that failed, and why; empty when none did
+Of a group, a line of results.jsonl has the detections of each member by its name, and the other formats lie in a folder
+for each member: yolov8n/labels/NAME.txt.
 
 Exit status: 0 when every image is done, 1 when any failed, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM;
 what is done by then is written.
@@ -60,7 +66,7 @@ def _parse_formats(context: click.Context, parameter: click.Parameter, value: st
 
 @click.command(epilog=_EPILOG)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
-@click.option("--model", help="The detector; may be left out where the server serves only one.")
+@click.option("--model", help="The detector, or the group; may be left out where the server serves only one.")
 @click.option(
     "-o",
     "--output",
@@ -155,11 +161,12 @@ def _check_classes(client: Client, server: Server, wanted: str | None) -> list[s
     from sightline.detections import class_ids_of
 
     try:
-        known = client.info.class_names
+        members = client.members
     except ModelNotFoundError as error:
         raise InvalidOptionError(with_served(error, server)) from error
     if wanted is None:
         return []
+    known = list(dict.fromkeys(name for info in members.values() for name in info.class_names))
     names = [wanted] if wanted in known else [name.strip() for name in wanted.split(",") if name.strip()]
     if not names:
         raise InvalidOptionError("--classes names none; give names separated by commas, such as person,car")
@@ -171,17 +178,19 @@ def _run(client: Client, images: tuple[str, ...], classes: list[str], choices: d
     from sightline import job
     from sightline.progress import RunProgress
     from sightline.sources import Sources
-    from sightline.writers import CocoWriter, ErrorLog, WriterPool
+    from sightline.writers import CocoWriter, ErrorLog, GroupWriter, WriterPool
     from sightline.writers.annotated import ANNOTATED_FOLDER
 
     output: Path = choices["output"]
+    members = client.members
+    folders = [output, *(output / model for model in members)]
     sources = Sources(
         images,
         stdin=getattr(sys.stdin, "buffer", None),
         null_separated=choices["null"],
-        exclude=[output / ANNOTATED_FOLDER],  # pictures of an earlier run, or of this one, are no input
+        exclude=[folder / ANNOTATED_FOLDER for folder in folders],  # pictures of this run, or an earlier, are no input
     )
-    writers = _writers(sources, choices)
+    writers = _writers(sources, list(members), choices)
     failures = Failures()
     with RunProgress(sources) as progress:
         report = job.run(
@@ -193,26 +202,29 @@ def _run(client: Client, images: tuple[str, ...], classes: list[str], choices: d
         )
     failures.show(report)
     for writer in writers:
-        if isinstance(writer, CocoWriter):
-            show_left_out(writer)
+        for model, each in writer.members.items() if isinstance(writer, GroupWriter) else [("", writer)]:
+            if isinstance(each, CocoWriter):
+                show_left_out(each, model)
     show_summary(report, output)
     return report
 
 
-def _writers(sources: Sources, choices: dict[str, Any]) -> list[Writer]:
-    from sightline.writers import AnnotatedWriter, CocoIds, CocoWriter, JsonLinesWriter, YoloWriter
+def _writers(sources: Sources, models: list[str], choices: dict[str, Any]) -> list[Writer]:
+    from sightline.writers import AnnotatedWriter, CocoIds, CocoWriter, GroupWriter, JsonLinesWriter, YoloWriter
 
     output: Path = choices["output"]
     base = sources.base()
-
-    def coco() -> Writer:
-        path = choices["annotations"]
-        return CocoWriter(output, ids=None if path is None else CocoIds.from_annotations(path))
-
-    make: dict[str, Callable[[], Writer]] = {
-        "jsonl": lambda: JsonLinesWriter(output),
-        "coco": coco,
-        "yolo": lambda: YoloWriter(output, base=base, with_scores=choices["yolo_scores"]),
-        "annotated": lambda: AnnotatedWriter(output, base=base, jpeg_quality=choices["jpeg_quality"]),
+    annotations = choices["annotations"]
+    ids = None if annotations is None else CocoIds.from_annotations(annotations)
+    make: dict[str, Callable[[Path], Writer]] = {
+        "jsonl": JsonLinesWriter,
+        "coco": lambda folder: CocoWriter(folder, ids=ids),
+        "yolo": lambda folder: YoloWriter(folder, base=base, with_scores=choices["yolo_scores"]),
+        "annotated": lambda folder: AnnotatedWriter(folder, base=base, jpeg_quality=choices["jpeg_quality"]),
     }
-    return [make[name]() for name in choices["formats"]]
+    if len(models) == 1:
+        return [make[name](output) for name in choices["formats"]]
+    return [
+        make[name](output) if name in IN_ONE_FILE else GroupWriter(output, models, make[name])
+        for name in choices["formats"]
+    ]

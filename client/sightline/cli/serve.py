@@ -14,6 +14,8 @@ from sightline.contract import DEFAULT_GRPC_PORT, DEFAULT_HTTP_PORT, DEFAULT_MET
 from sightline.errors import ContractMismatchError, LaunchError
 
 if TYPE_CHECKING:
+    from tritonclient.grpc.model_config_pb2 import ModelConfig
+
     from sightline_server.launcher import EmbeddedServer
     from sightline_server.options import LogHandler
 
@@ -25,6 +27,7 @@ _PORT = click.IntRange(0, 65_535)
 Examples:
   sightline serve                                    every model of model_repository
   sightline serve --model yolov8n                    one detector, with its parts
+  sightline serve --model fleet                      one group, with its members' networks
   sightline serve --repository /srv/models --grpc-port 0
   sightline serve --verbose                          with Triton's own log
 """
@@ -125,17 +128,18 @@ def _announce(server: EmbeddedServer) -> None:
 
 
 def _unverified(server: EmbeddedServer, names: Sequence[str]) -> list[str]:
-    """Detectors whose export was not compared with its source, or not on enough."""
-    from sightline._model import read_detector
+    """Detectors, alone or in groups, whose export was not compared with its source, or not on enough."""
+    from sightline._model import read_served
     from sightline_export.config import CONFIG_FILE, parse
 
-    found = []
+    def config(name: str) -> ModelConfig:
+        return parse((server.options.repository / name / CONFIG_FILE).read_text(encoding="utf-8"))
+
+    found = set()
     for name in names:
-        config = parse((server.options.repository / name / CONFIG_FILE).read_text(encoding="utf-8"))
         try:
-            verification = read_detector(config).info.verification
+            members = read_served(config(name), config).members
         except ContractMismatchError:  # a part of a detector, or somebody else's model
             continue
-        if verification is None or not verification.verified:
-            found.append(name)
-    return found
+        found |= {member for member, info in members.items() if not (info.verification and info.verification.verified)}
+    return sorted(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sightline.writers.annotated import AnnotatedWriter
 from sightline.writers.base import Writer
 from sightline.writers.coco import CocoIds, CocoWriter
+from sightline.writers.grouped import GroupWriter
 from sightline.writers.jsonl import ErrorLog, JsonLinesWriter
 from sightline.writers.pool import WriterPool
 from sightline.writers.yolo import YoloWriter
@@ -18,6 +19,7 @@ __all__ = [
     "CocoIds",
     "CocoWriter",
     "ErrorLog",
+    "GroupWriter",
     "JsonLinesWriter",
     "Writer",
     "WriterPool",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sightline.boxes import FloatArray
-from sightline.detections import Detections, Result, Source
+from sightline.detections import Detections, Found, GroupDetections, Result, Source
 from sightline.errors import SightlineError
 from sightline.writers.base import Write, Writer
 from sightline.writers.files import AppendFile, JsonObject, encode_json
@@ -22,16 +22,25 @@ BOX_DECIMALS = 2
 SCORE_DECIMALS = 5
 
 
-def result_record(source: Source, detections: Detections) -> JsonObject:
-    """One line of `results.jsonl`: boxes in pixels of the picture after EXIF rotation, best score first."""
+def result_record(source: Source, found: Found) -> JsonObject:
+    """One line of `results.jsonl`: boxes in pixels of the picture after EXIF rotation, best score first.
+
+    A detector's objects are a list under `detections`, those of a group's members are lists by name under `models`.
+    """
+    height, width = found.image_size_hw
+    head: JsonObject = {"source": str(source), "width": int(width), "height": int(height)}
+    if isinstance(found, GroupDetections):
+        return {**head, "models": {model: _objects(detections) for model, detections in found.items()}}
+    return {**head, "detections": _objects(found)}
+
+
+def _objects(detections: Detections) -> list[JsonObject]:
     boxes = rounded(detections.boxes_xyxy, BOX_DECIMALS)
     scores = rounded(detections.scores, SCORE_DECIMALS)
-    height, width = detections.image_size_hw
-    objects = [
+    return [
         {"box_xyxy": box, "score": score, "class_id": class_id, "class_name": detections.class_names[class_id]}
         for box, score, class_id in zip(boxes, scores, detections.class_ids.tolist(), strict=True)
     ]
-    return {"source": str(source), "width": int(width), "height": int(height), "detections": objects}
 
 
 def rounded(values: FloatArray, decimals: int) -> list[Any]:
@@ -67,7 +76,8 @@ class JsonLinesWriter(Writer):
 
     def prepare(self, result: Result) -> Write:
         """See `Writer`."""
-        return lambda: self._file.append(encode_json(result_record(result.source, result.unwrap())) + b"\n")
+        found = result.unwrap() if result.group is None else result.group
+        return lambda: self._file.append(encode_json(result_record(result.source, found)) + b"\n")
 
     def close(self) -> None:
         """See `Writer`."""

@@ -111,9 +111,14 @@ class ModelFolder:
         return self.name.endswith(contract.NETWORK_SUFFIX) and not self.is_preprocessing
 
     @property
+    def is_group(self) -> bool:
+        """Whether it is an ensemble that says that it is a group of detectors."""
+        return self.is_ensemble and contract.MEMBERS_PARAMETER in self.config.parameters
+
+    @property
     def is_detector(self) -> bool:
         """Whether it is an ensemble that begins with one of our preprocessing models or says that it is ours."""
-        if not self.is_ensemble:
+        if not self.is_ensemble or self.is_group:
             return False
         steps = [step.model_name for step in self.config.ensemble_scheduling.step]
         return any(name.startswith(contract.PREPROCESSING_PREFIXES) for name in steps) or any(

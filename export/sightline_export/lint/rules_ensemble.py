@@ -8,6 +8,7 @@ from typing import Any
 from sightline import contract
 from sightline_export.lint.findings import Problem, Rule, error
 from sightline_export.lint.folders import ModelFolder, Repository
+from sightline_export.lint.group_fit import fits, is_part
 from sightline_export.lint.signature import Signature
 from sightline_export.lint.tensors import deviations, signatures
 
@@ -23,7 +24,7 @@ def _ensemble_steps(model: ModelFolder, repository: Repository) -> Iterator[Prob
         fix = "name the models in ensemble_scheduling { step [ … ] }, or export the detector again"
         yield error(model.config_path, "an ensemble needs steps and has none", fix, model.line_of("platform:"))
     for step in steps:
-        if step.model_name not in repository.models:
+        if step.model_name not in repository.models and not is_part(model, step.model_name):
             message = f"step {step.model_name!r} is not in this repository; the ensemble will not load"
             fix = f"export the detector again, or correct the name; here are {', '.join(sorted(repository.models))}"
             yield error(model.config_path, message, fix, model.line_of("step ", f'model_name: "{step.model_name}"'))
@@ -45,6 +46,8 @@ def _refused(model: ModelFolder, field: str) -> Problem:
 
 
 def _ensemble_batch_size(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
+    if not fits(model, repository):
+        return
     most = model.config.max_batch_size
     for _, part in _steps(model, repository):
         has = part.config.max_batch_size
@@ -65,6 +68,8 @@ def _steps(model: ModelFolder, repository: Repository) -> Iterator[Step]:
 
 
 def _ensemble_map(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
+    if not fits(model, repository):
+        return
     steps = list(_steps(model, repository))
     for step, part in steps:
         yield from _misnamed_keys(model, step, part)
@@ -135,6 +140,8 @@ def _broken_flow(model: ModelFolder, steps: list[Step]) -> Iterator[Problem]:
 
 def _ensemble_tensors(model: ModelFolder, repository: Repository) -> Iterator[Problem]:
     """Type or shape differs between two places that share a tensor; what breaks the contract is reported there."""
+    if not fits(model, repository):
+        return
     seen: dict[str, tuple[str, Signature]] = {
         name: (model.name, shape)
         for name, shape in _sound_signatures(model, (*model.config.input, *model.config.output)).items()
