@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from tests.export.lint_repository import (
     change_text,
     save,
     write_config,
+    write_good_repository,
     write_preprocessing,
 )
 from tritonclient.grpc import model_config_pb2 as pb
@@ -22,9 +24,11 @@ from tritonclient.grpc import model_config_pb2 as pb
 from sightline import contract
 from sightline.preprocessing import Preprocessing
 from sightline_export import config
+from sightline_export.groups import install_group
 from sightline_export.tensorrt.manifest import Manifest, file_sha256
 
 LETTERBOX, NETWORK, ENSEMBLE = "letterbox_640", "tiny_net", "tiny"
+GROUP = "fleet"
 CONFIG = "config.pbtxt"
 
 
@@ -104,6 +108,36 @@ def stretched_pictures(repository: Path) -> None:
     write_preprocessing(repository, Preprocessing.stretch(640))
     shutil.rmtree(repository / LETTERBOX)
     change_text(repository / ENSEMBLE / CONFIG, 'model_name: "letterbox_640"', 'model_name: "stretch_640"')
+
+
+def in_group(change: Callable[[Path], object]) -> Callable[[Path], None]:
+    """A group of the detector and another one, to which something happens."""
+
+    def damage(repository: Path) -> None:
+        write_good_repository(repository, detector="other")
+        install_group(repository, GROUP, [ENSEMBLE, "other"])
+        change(repository)
+
+    return damage
+
+
+def without_member(repository: Path) -> None:
+    shutil.rmtree(repository / "other")
+    shutil.rmtree(repository / "other_net")
+
+
+def member_of_other_tensors(repository: Path) -> None:
+    """As if a member had been replaced by hand."""
+    standing = (repository / GROUP / CONFIG).read_bytes()
+    write_good_repository(repository, detector="other", info=replace(INFO, max_detections=9))
+    (repository / GROUP / CONFIG).write_bytes(standing)
+
+
+def member_of_other_pictures(repository: Path) -> None:
+    """Of the same size, so that Triton would go on and every box would be in the wrong place."""
+    standing = (repository / GROUP / CONFIG).read_bytes()
+    write_good_repository(repository, detector="other", info=replace(INFO, preprocessing=Preprocessing.stretch(640)))
+    (repository / GROUP / CONFIG).write_bytes(standing)
 
 
 def network_as_plan(header: bytes = b"", *, manifest: bool = True, more: bytes = b"") -> Callable[[Path], None]:
@@ -485,6 +519,28 @@ FAULTS = [
         in_dali("fn.resize(\n        images,", "fn.python_function(\n        images,\n        function=print,"),
     ),
     Fault("dali-decoder", "warning", f"{LETTERBOX}/1/dali.py:", in_dali("hw_decoder_load=1.0", "hw_decoder_load=0.65")),
+    # --- groups
+    Fault("group-members", "error", f"{GROUP}/{CONFIG}:", in_group(without_member)),
+    Fault(
+        "group-members",
+        "error",
+        f"{GROUP}/{CONFIG}:",
+        in_group(in_config(GROUP, set_parameter(contract.MEMBERS_PARAMETER, "tiny"))),
+    ),
+    Fault("group-stale", "error", f"{GROUP}/{CONFIG}:", in_group(member_of_other_tensors)),
+    Fault("group-stale", "error", f"{GROUP}/{CONFIG}:", in_group(member_of_other_pictures)),
+    Fault(
+        "group-stale",
+        "error",
+        f"{GROUP}/{CONFIG}",
+        in_group(in_config(GROUP, lambda c: c.ensemble_scheduling.step.pop(0))),
+    ),
+    Fault(
+        "group-stale",
+        "error",
+        f"{GROUP}/{CONFIG}",
+        in_group(in_config(GROUP, lambda c: setattr(c, "max_batch_size", 99))),
+    ),
     # --- the ONNX file
     Fault("onnx-size", "error", f"{NETWORK}/1/model.onnx", huge),
     Fault("onnx-invalid", "error", f"{NETWORK}/1/model.onnx", hostile_graph),
