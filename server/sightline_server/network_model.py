@@ -41,6 +41,7 @@ class NetworkModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Open the model's engine."""
         config = json.loads(args["model_config"])
+        self._name = args["model_name"]
         folder = Path(args["model_repository"])
         file = folder / args["model_version"] / (config["default_model_filename"] or self.default_file)
         self._inputs = [tensor["name"] for tensor in config["input"]]
@@ -74,6 +75,7 @@ class NetworkModel:
 
     def _respond(self, answer: Answer) -> Any:
         if isinstance(answer, EngineError):
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(answer)))
+            # An ensemble does not say which of its models failed, and a group has several.
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"{self._name}: {answer}"))
         tensors = [pb_utils.Tensor(name, answer[name]) for name in self._outputs]
         return pb_utils.InferenceResponse(output_tensors=tensors)

@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnx.helper as oh
 import pytest
 import tritonclient.grpc
 from tests.server import tiny_detector
@@ -102,23 +100,7 @@ def test_wrong_shapes_and_types_are_refused(
 def test_a_request_that_fails_fails_alone(
     client: tritonclient.grpc.InferenceServerClient, repository: Path, load_model: Callable[[str], None]
 ) -> None:
-    # ONNX Runtime, since OpenVINO reads beyond the end instead of failing.
-    # Reshapes one value to as many as the highest image has 4,000 rows, and one: fails unless that is one.
-    nodes = [
-        oh.make_node("Constant", [], ["row"], value_ints=[0]),
-        oh.make_node("Gather", ["original_shape", "row"], ["heights"], axis=1),
-        oh.make_node("ReduceMax", ["heights"], ["highest"], keepdims=0),
-        oh.make_node("Constant", [], ["limit"], value_int=4000),
-        oh.make_node("Div", ["highest", "limit"], ["too_high"]),
-        oh.make_node("Constant", [], ["only"], value_ints=[1]),
-        oh.make_node("Add", ["only", "too_high"], ["shape"]),
-        oh.make_node("Reshape", ["only", "shape"], ["one"]),
-        oh.make_node("Cast", ["one"], ["factor"], to=onnx.TensorProto.FLOAT),
-        oh.make_node("Mul", ["roundabout", "factor"], ["checked"]),
-    ]
-    model = tiny_detector.write_network(
-        repository, "picky", tiny_detector.unknown_to_openvino(nodes, brightness="checked")
-    )
+    model = tiny_detector.write_network(repository, "picky", tiny_detector.failing_above(4000))
     load_model(model)
 
     def ask(index: int) -> str:

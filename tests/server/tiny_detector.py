@@ -136,6 +136,27 @@ def unknown_to_openvino(then: list[onnx.NodeProto] | None = None, *, brightness:
     return graph(extra_nodes=[*nodes, *(then or [])], brightness=brightness)
 
 
+def failing_above(rows: int) -> onnx.ModelProto:
+    """The same, failing at every batch with an image of `rows` rows or more.
+
+    It runs in ONNX Runtime, since OpenVINO reads beyond the end instead of failing, and reshapes one value to as many
+    as the highest image has `rows`, and one: that fails unless it is one.
+    """
+    nodes = [
+        oh.make_node("Constant", [], ["row"], value_ints=[0]),
+        oh.make_node("Gather", ["original_shape", "row"], ["heights"], axis=1),
+        oh.make_node("ReduceMax", ["heights"], ["highest"], keepdims=0),
+        oh.make_node("Constant", [], ["limit"], value_int=rows),
+        oh.make_node("Div", ["highest", "limit"], ["too_high"]),
+        oh.make_node("Constant", [], ["only"], value_ints=[1]),
+        oh.make_node("Add", ["only", "too_high"], ["shape"]),
+        oh.make_node("Reshape", ["only", "shape"], ["one"]),
+        oh.make_node("Cast", ["one"], ["factor"], to=TensorProto.FLOAT),
+        oh.make_node("Mul", ["roundabout", "factor"], ["checked"]),
+    ]
+    return unknown_to_openvino(nodes, brightness="checked")
+
+
 def write_network(
     repository: Path, detector: str, model: onnx.ModelProto | bytes, *, precision: Precision = "fp32"
 ) -> str:
