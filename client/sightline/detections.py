@@ -137,6 +137,9 @@ class GroupDetections(Mapping[str, Detections]):
         """The number of members."""
         return len(self._by_model)
 
+    def __hash__(self) -> int:
+        return hash(frozenset(self._by_model.items()))
+
     def __repr__(self) -> str:
         return f"GroupDetections({self._by_model!r})"
 

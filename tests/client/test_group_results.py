@@ -52,6 +52,7 @@ def test_one_detections_per_model_in_the_groups_order() -> None:
     assert both.image_size_hw == SIZE_HW
     with pytest.raises(KeyError):
         both["fleet"]
+    assert {both: 1}[GroupDetections(dict(both))] == 1
 
 
 @pytest.mark.parametrize("by_model", [{}, {"a": found(PETS), "b": found(PETS, size_hw=(9, 9))}], ids=["none", "sizes"])
