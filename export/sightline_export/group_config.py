@@ -106,6 +106,23 @@ def read_infos(repository: Path, members: Sequence[str]) -> dict[str, DetectorIn
     return infos
 
 
+def groups_with(repository: Path, member: str, info: DetectorInfo) -> tuple[dict[str, pb.ModelConfig], list[str]]:
+    """The groups that a detector is a member of, as they are when it tells `info`, and those that lack another one."""
+    configs: dict[str, pb.ModelConfig] = {}
+    broken = []
+    for group, members in groups_in(repository).items():
+        if member not in members:
+            continue
+        try:
+            others = read_infos(repository, [other for other in members if other != member])
+        except ContractMismatchError:
+            broken.append(group)
+            continue
+        infos = {**others, member: info}
+        configs[group] = group_config(group, {each: infos[each] for each in members})
+    return configs, broken
+
+
 def _parameters(folder: Path) -> dict[str, str]:
     config = parse((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     return {key: value.string_value for key, value in config.parameters.items()}

@@ -10,7 +10,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from sightline import contract
 from sightline.detector_info import DetectorInfo
-from sightline.errors import ContractMismatchError, ExportError
+from sightline.errors import ExportError
 from sightline.preprocessing import Preprocessing
 
 from .config import (
@@ -23,7 +23,7 @@ from .config import (
     preprocessing_config,
     render,
 )
-from .group_config import group_config, groups_in, is_group, read_infos
+from .group_config import groups_with, is_group
 from .pictures import warmup_jpeg, warmup_shape
 from .pixel_limit import LimitChange, detectors_behind, standing_limit
 from .preprocessing import render_dali
@@ -96,7 +96,7 @@ def install_detector(
             others = tuple(other for other in detectors_behind(repository, preprocessing) if other != name)
             files = _preprocessing_files(info.preprocessing, now)
             fresh = not _holds(repository / preprocessing, files)
-            groups, broken = _groups_with(repository, name, info)
+            groups, broken = groups_with(repository, name, info)
             with FolderTransaction(repository) as transaction:
                 # What others depend on goes first.
                 if fresh:
@@ -122,23 +122,6 @@ def install_detector(
         groups=tuple(groups),
         broken_groups=tuple(broken),
     )
-
-
-def _groups_with(repository: Path, member: str, info: DetectorInfo) -> tuple[dict[str, pb.ModelConfig], list[str]]:
-    """The groups that a detector is a member of, as they are when it tells `info`, and those that lack another one."""
-    configs: dict[str, pb.ModelConfig] = {}
-    broken = []
-    for group, members in groups_in(repository).items():
-        if member not in members:
-            continue
-        try:
-            others = read_infos(repository, [other for other in members if other != member])
-        except ContractMismatchError:
-            broken.append(group)
-            continue
-        infos = {**others, member: info}
-        configs[group] = group_config(group, {each: infos[each] for each in members})
-    return configs, broken
 
 
 def check_free(repository: Path, name: str) -> None:

@@ -7,6 +7,7 @@ from tests.export.fake_tensorrt import write_tiny_detector
 from tests.export.tensorrt_workshop import Workshop
 
 from sightline.errors import InvalidOptionError
+from sightline_export.groups import install_group
 from sightline_export.tensorrt.plans import outdated, roll_back
 
 
@@ -20,6 +21,21 @@ def test_rollback_serves_the_version_before_with_all_that_belongs_to_it(workshop
     assert "dims: 40" in (workshop.plans / "tiny" / "config.pbtxt").read_text()
     workshop.check_whole()
     assert outdated(workshop.plans, workshop.models)
+
+
+def test_groups_follow_the_version_that_is_served(workshop: Workshop) -> None:
+    write_tiny_detector(workshop.models, "other")
+    workshop.build()
+    config = install_group(workshop.plans, "both", ["tiny", "other"]).folder / "config.pbtxt"
+    before = config.read_text()
+    workshop.check_whole()
+    write_tiny_detector(workshop.models, "tiny", seed=1, max_detections=30)
+    workshop.build()
+    assert before.count("dims: 30") < config.read_text().count("dims: 30")
+    workshop.check_whole()
+    roll_back(workshop.plans, "tiny")
+    assert config.read_text() == before
+    workshop.check_whole()
 
 
 def test_a_rollback_lasts_until_there_is_something_new_to_build(workshop: Workshop) -> None:

@@ -12,6 +12,7 @@ from sightline import contract
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ExportError, InvalidOptionError
 from sightline_export.config import CONFIG_FILE, WARMUP_SHAPE, ensemble_config, render
+from sightline_export.group_config import groups_with
 
 from .manifest import (
     MANIFEST_FILE,
@@ -131,9 +132,10 @@ def serve_plan(plans: Path, detector: str, version: int, info: DetectorInfo, sha
 
 
 def _serve(plans: Path, detector: str, version: int, shared: Mapping[str, bytes] | None = None) -> None:
-    """Switch an opened repository to a version that is there; its ensemble becomes that version's."""
+    """Switch an opened repository to a version that is there; its ensemble and its groups become that version's."""
     network = contract.network_name(detector)
     info = DetectorInfo.from_parameters(read_manifest(plans / network / str(version)).parameters)
+    groups, _ = groups_with(plans, detector, info)
     replace_files(
         plans,
         {
@@ -141,6 +143,7 @@ def _serve(plans: Path, detector: str, version: int, shared: Mapping[str, bytes]
             f"{detector}/{contract.MODEL_VERSION}/{_KEPT_EMPTY}": b"",
             f"{network}/{CONFIG_FILE}": render(plan_config(detector=detector, info=info, version=version)).encode(),
             f"{detector}/{CONFIG_FILE}": render(ensemble_config(detector=detector, info=info)).encode(),
+            **{f"{group}/{CONFIG_FILE}": render(config).encode() for group, config in groups.items()},
         },
     )
 
