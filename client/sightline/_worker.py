@@ -28,7 +28,7 @@ from sightline.images import EncodedImage
 
 # Alone in its request and alone on its way from this client, an image can still be failed by another client's. It is
 # blamed if it fails this often while a good image passes each time, and until then nothing hints at such a client.
-_FAILURES_TO_BLAME = 3
+_FAILURES_TO_BLAME = 4
 # Before each further trial; the later ones are for images that another client disturbs.
 _PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 

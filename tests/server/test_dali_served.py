@@ -27,7 +27,7 @@ from sightline_export.config import WARMUP_JPEG, preprocessing_config, render
 from sightline_export.preprocessing import render_dali
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
-IMAGE_SIZE = 320
+IMAGE_SIZE = 416
 LETTERBOX = Preprocessing.letterbox(IMAGE_SIZE)
 NAME = LETTERBOX.model_name
 MAX_PIXELS = 4_000_000
