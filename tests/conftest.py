@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -110,9 +111,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def server(repository: Path) -> Iterator[EmbeddedServer]:
-    """The one server of the whole session, on free ports."""
+@contextmanager
+def running_server(repository: Path) -> Iterator[EmbeddedServer]:
+    """A server on free ports that lets its clients load models, for fixtures: a skip where none can be installed."""
     options = ServerOptions(
         repository=repository, grpc_port=0, http_port=0, metrics_port=0, allow_model_control=True, use_gpus=False
     )
@@ -122,6 +123,13 @@ def server(repository: Path) -> Iterator[EmbeddedServer]:
         skip_or_fail(str(error))
         raise
     with running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server(repository: Path) -> Iterator[EmbeddedServer]:
+    """The one server of the whole session, on free ports."""
+    with running_server(repository) as running:
         yield running
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from sightline.errors import InvalidOptionError
+from sightline.errors import ContractMismatchError, InvalidOptionError
 
 CONTRACT_VERSION = 2
 
@@ -196,6 +196,23 @@ MEMBERS_PARAMETER = PARAMETER_PREFIX + "members"
 """Only groups have it; see `sightline.groups`."""
 
 CONTRACT_VERSION_PARAMETER = PARAMETER_PREFIX + "contract_version"
+
+
+def check_contract_version(parameters: Mapping[str, str], *, again: str) -> None:
+    """Accept what was written for this version of the contract.
+
+    Args:
+        parameters: of a model's configuration.
+        again: how its author makes it anew, for people.
+
+    Raises:
+        ContractMismatchError: it was written for another version.
+    """
+    version = parameters.get(CONTRACT_VERSION_PARAMETER)
+    if version != str(CONTRACT_VERSION):
+        raise ContractMismatchError(
+            f"contract version is {version or 'missing'}, this is version {CONTRACT_VERSION}: {again}"
+        )
 
 
 def check_fraction(what: str, value: float) -> float:

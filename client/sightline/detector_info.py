@@ -16,6 +16,7 @@ from sightline.contract import (
     SCORE_FLOOR,
     SERVED_PRECISIONS,
     ServedPrecision,
+    check_contract_version,
     check_fraction,
 )
 from sightline.errors import ContractMismatchError, InvalidOptionError
@@ -91,12 +92,7 @@ class DetectorInfo:
         Raises:
             ContractMismatchError: parameters are missing, unreadable, or of another contract version.
         """
-        version = parameters.get(CONTRACT_VERSION_PARAMETER)
-        if version != str(CONTRACT_VERSION):
-            raise ContractMismatchError(
-                f"contract version is {version or 'missing'}, this is version {CONTRACT_VERSION}: "
-                "export the model again with `sightline export`"
-            )
+        check_contract_version(parameters, again="export the model again with `sightline export`")
         try:
             values = {f.name: _decode_parameter(f.name, parameters) for f in fields(cls) if f.name != "verification"}
             values["class_names"] = tuple(values["class_names"])

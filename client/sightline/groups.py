@@ -16,6 +16,7 @@ from sightline.contract import (
     CONTRACT_VERSION_PARAMETER,
     MEMBERS_PARAMETER,
     TensorSpec,
+    check_contract_version,
     detection_outputs,
 )
 from sightline.detector_info import DetectorInfo
@@ -80,12 +81,7 @@ def parse_members(parameters: Mapping[str, str]) -> tuple[str, ...] | None:
     """
     if MEMBERS_PARAMETER not in parameters:
         return None
-    version = parameters.get(CONTRACT_VERSION_PARAMETER)
-    if version != str(CONTRACT_VERSION):
-        raise ContractMismatchError(
-            f"contract version is {version or 'missing'}, this is version {CONTRACT_VERSION}: make the group again "
-            "with `sightline group`"
-        )
+    check_contract_version(parameters, again="make the group again with `sightline group`")
     try:
         names = json.loads(parameters[MEMBERS_PARAMETER])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -9,18 +9,17 @@ import pytest
 import tritonclient.grpc
 from click.testing import CliRunner
 from google.protobuf import text_format
-from tests.conftest import skip_or_fail
+from tests.conftest import running_server
 from tritonclient.grpc import model_config_pb2 as pb
 from tritonclient.utils import InferenceServerException
 
 from sightline.cli import cli
 from sightline.contract import MODEL_VERSION, ensemble_inputs
 from sightline.detector_info import DetectorInfo
-from sightline.errors import MissingDependencyError, ServerUnavailableError
+from sightline.errors import ServerUnavailableError
 from sightline.served import ServedModel, list_served
 from sightline.verification import Verification
 from sightline_bench.noop import PYTHON_BACKEND, write_noop_detector
-from sightline_server.launcher import EmbeddedServer, ServerOptions
 
 INFO = DetectorInfo(
     class_names=("cat", "dog", "line\nbreak", *"abcdefgh"),
@@ -51,13 +50,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write_noop_detector(repository, "proven", info=VERIFIED)
     for name in ("plain", "toy_net"):
         _write_plain(repository, name)
-    options = ServerOptions(repository=repository, grpc_port=0, http_port=0, metrics_port=0, allow_model_control=True)
-    try:
-        server = EmbeddedServer(options)
-    except MissingDependencyError as error:
-        skip_or_fail(str(error))
-        raise
-    with server, tritonclient.grpc.InferenceServerClient(server.grpc_url) as control:
+    with running_server(repository) as server, tritonclient.grpc.InferenceServerClient(server.grpc_url) as control:
         (write_noop_detector(repository, "broken") / str(MODEL_VERSION) / "model.py").write_text("1 / 0\n")
         with pytest.raises(InferenceServerException):
             control.load_model("broken")

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 import tritonclient.grpc
-from tests.conftest import skip_or_fail
+from tests.conftest import running_server
 from tests.deploy import dashboard
 from tests.deploy.conftest import program
 from tests.deploy.prometheus_process import PrometheusProcess, Sample
 
-from sightline.errors import MissingDependencyError
 from sightline_bench.noop import DEFAULT_NAME, write_noop_detector
-from sightline_server.launcher import EmbeddedServer, ServerOptions
+from sightline_server.launcher import EmbeddedServer
 
 pytestmark = pytest.mark.system
 
@@ -30,13 +29,7 @@ def own_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
     folder = tmp_path / "models"
     folder.mkdir()
     write_noop_detector(folder)
-    options = ServerOptions(repository=folder, grpc_port=0, http_port=0, metrics_port=0, allow_model_control=True)
-    try:
-        running = EmbeddedServer(options)
-    except MissingDependencyError as error:
-        skip_or_fail(str(error))
-        raise
-    with running:
+    with running_server(folder) as running:
         yield running
 
 
