@@ -42,7 +42,7 @@ test-system: $(VENV)/.test  ## The tests that need the packages of deploy/apt.tx
 	$(BIN)/pytest -m system --ignore tests/deploy
 
 check-deploy: $(VENV)/.test  ## Everything about the deployment that needs neither Docker nor a GPU (packages of deploy/apt.txt)
-	$(BIN)/pytest tests/deploy
+	$(BIN)/pytest tests/deploy tests/export/test_tensorrt_*.py
 
 test-gpu: $(VENV)/.test  ## The tests that need an NVIDIA GPU; REQUIRE_GPU=1 makes the lack of one a failure
 	$(BIN)/pytest -m gpu
