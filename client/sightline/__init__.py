@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sightline.detections import Detections, Result
     from sightline.detector_info import DetectorInfo
     from sightline.images import EncodedImage
+    from sightline.tiling import Tiling
 
 __all__ = [
     "Access",
@@ -23,6 +24,7 @@ __all__ = [
     "DetectorInfo",
     "EncodedImage",
     "Result",
+    "Tiling",
     "errors",
 ]
 
@@ -35,6 +37,7 @@ _HOMES = {
     "DetectorInfo": "sightline.detector_info",
     "EncodedImage": "sightline.images",
     "Result": "sightline.detections",
+    "Tiling": "sightline.tiling",
 }
 
 

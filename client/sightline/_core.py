@@ -11,10 +11,12 @@ from sightline._chunks import ChunkBuilder
 from sightline._courier import Courier
 from sightline._gate import Gate
 from sightline._model import ServedDetector, read_detector
-from sightline._options import ClientOptions
+from sightline._options import DEFAULT_BATCH_SIZE, ClientOptions
+from sightline._room import PIXELS_PER_BYTE, Room
 from sightline._stream import Stream
+from sightline._tiler import Tiler
 from sightline._wire import RenewingDecoder
-from sightline._worker import Worker
+from sightline._worker import Shared, Task, Worker
 from sightline.contract import check_fraction
 from sightline.detections import Detections
 from sightline.detector_info import DetectorInfo
@@ -46,7 +48,7 @@ class Core:
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         self._closed = False
-        self._gate = Gate()
+        self._shared = Shared(Gate(), Room(options.in_flight_pixels))
         self._channel = Channel(url, access=options.access)
         self._detector: ServedDetector | None = None
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
@@ -80,17 +82,21 @@ class Core:
         threshold = self.checked_threshold(score_threshold)
         builder = ChunkBuilder(size=1, max_bytes=1)
         builder.add(image)
-        info = self.detector().info
-        worker = self._new_worker(self._single_courier(), info, threshold)
+        detector = self.detector()
+        tiler = self._new_tiler(detector, DEFAULT_BATCH_SIZE)
+        worker = self._new_worker(self._single_courier(), detector.info, threshold, tiler)
         return worker.run(builder.take())[0].unwrap()
 
-    def open_stream(self, *, score_threshold: float) -> Stream:
+    def open_stream(self, *, batch_size: int, score_threshold: float) -> Stream:
         """A new stream, with a connection of its own."""
-        info = self.detector().info
+        detector = self.detector()
+        tiler = self._new_tiler(detector, batch_size)
         with self._lock:
             courier = self._new_courier()
-            worker = self._new_worker(courier, info, score_threshold)
-            stream = Stream(courier, worker, gate=self._gate, in_flight=self.options.in_flight)
+            worker = self._new_worker(courier, detector.info, score_threshold, tiler)
+            options = self.options
+            max_bytes = options.in_flight_pixels // PIXELS_PER_BYTE
+            stream = Stream(courier, worker, in_flight=options.in_flight, max_bytes=max_bytes)
             self._streams.add(stream)
         return stream
 
@@ -138,7 +144,7 @@ class Core:
             stream.close()
         if single is not None:
             single.close()
-            self._gate.wake()
+            self._shared.wake()
         self._channel.close()
 
     def _single_courier(self) -> Courier:
@@ -151,9 +157,15 @@ class Core:
         self.check_usable()
         return Courier(self._url, model=self._model, options=self.options)
 
-    def _new_worker(self, courier: Courier, info: DetectorInfo, score_threshold: float) -> Worker:
-        decoder = RenewingDecoder(info, self.renewed_info)
-        return Worker(courier, decoder=decoder, options=self.options, score_threshold=score_threshold, gate=self._gate)
+    def _new_tiler(self, detector: ServedDetector, batch_size: int) -> Tiler | None:
+        if self.options.tiling is None:
+            return None
+        per_request = min(batch_size, detector.max_batch_size)
+        return Tiler(self.options.tiling, detector.info.preprocessing, per_request=per_request, options=self.options)
+
+    def _new_worker(self, courier: Courier, info: DetectorInfo, score_threshold: float, tiler: Tiler | None) -> Worker:
+        task = Task(score_threshold, RenewingDecoder(info, self.renewed_info), tiler)
+        return Worker(courier, task, options=self.options, shared=self._shared)
 
     def _ask_for_detector(self) -> ServedDetector:
         # A deadline for detections may be shorter than it takes to connect.

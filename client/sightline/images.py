@@ -83,6 +83,21 @@ def read_image_file(path: str | Path, *, max_bytes: int = DEFAULT_MAX_IMAGE_BYTE
         UnreadableImageError: it cannot be opened or read, or is a folder, a pipe or a device.
         ImageTooLargeError: it has more than `max_bytes` bytes.
     """
+    data, _ = _read(path, -1, max_bytes)
+    check_size(len(data), max_bytes=max_bytes)
+    return data
+
+
+def peek_image_file(path: str | Path, *, bytes_wanted: int, max_bytes: int) -> tuple[bytes, int]:
+    """The beginning of a regular file, at most `bytes_wanted` bytes of it, and the length of the whole in bytes.
+
+    Raises:
+        UnreadableImageError, ImageTooLargeError: as `read_image_file`.
+    """
+    return _read(path, bytes_wanted, max_bytes)
+
+
+def _read(path: str | Path, bytes_wanted: int, max_bytes: int) -> tuple[bytes, int]:
     try:
         # Unbuffered: the bytes go from the system into their final place, once.
         with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
@@ -90,13 +105,11 @@ def read_image_file(path: str | Path, *, max_bytes: int = DEFAULT_MAX_IMAGE_BYTE
             if not stat.S_ISREG(status.st_mode):
                 raise UnreadableImageError(f"cannot read {str(path)!r}: it is {_kind_of(status.st_mode)}, not a file")
             check_size(status.st_size, max_bytes=max_bytes)
-            data = file.read()
+            return file.read(bytes_wanted), status.st_size
     except OSError as error:
         raise UnreadableImageError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except ValueError as error:  # a NUL, or a character that the file system's encoding lacks
         raise UnreadableImageError(f"cannot read {str(path)!r}: not a possible file name ({error})") from error
-    check_size(len(data), max_bytes=max_bytes)
-    return data
 
 
 def check_size(size_bytes: int, *, max_bytes: int) -> None:
