@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from sightline_export.preprocessing import render_dali
 
 pytest.importorskip("nvidia.dali")
 from sightline_server.decoding import Preprocessor
-from sightline_server.pipeline import Pipeline
+from sightline_server.pipeline import Pictures, Pipeline
 
 MAX_PIXELS = 200_000_000
 BATCH_SIZE = 16
@@ -199,6 +199,7 @@ def test_pipeline_alone_fails_the_whole_batch_and_recovers(pipeline: Pipeline, p
     assert pipeline.run(photos[:3]).images.shape == (3, 640, 640, 3)
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
@@ -234,10 +235,25 @@ def test_the_cpu_takes_over_where_a_gpu_was_found_and_failed(tmp_path: Path, *, 
 
 
 def test_a_batch_above_the_pixel_limit_is_decoded_in_parts(pipeline: Pipeline, photos: list[bytes]) -> None:
+=======
+def test_a_batch_above_the_pixel_limit_is_decoded_in_parts(
+    pipeline: Pipeline, photos: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+>>>>>>> 825b03a (Decode at most 200 megapixels at once, whatever the limit of a picture; test tiles and limits)
     whole = Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=MAX_PIXELS).run(photos)
     expected = whole.images.copy(), whole.original_shapes.copy()
-    in_parts = Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=640 * 640).run(photos)
+    run, at_once = pipeline.run, list[int]()
+
+    def counted(files: Sequence[bytes]) -> Pictures:
+        at_once.append(len(files))
+        return run(files)
+
+    monkeypatch.setattr(pipeline, "run", counted)
+    in_parts = Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=MAX_PIXELS, pixels_at_once=640 * 640).run(
+        photos
+    )
     assert in_parts.errors == {}
+    assert at_once == [1] * BATCH_SIZE
     assert np.array_equal(in_parts.images, expected[0])
     assert np.array_equal(in_parts.original_shapes, expected[1])
     refused = Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=1000).run(photos)

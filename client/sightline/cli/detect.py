@@ -172,8 +172,8 @@ def _check_tiling(client: Client, options: ClientOptions) -> None:
     side = preprocessing.image_size
     if side is not None and options.tiling.tile > side:
         click.echo(
-            f"tiles of {options.tiling.tile} pixels are shrunk to the {side} that the model takes; the smallest objects "
-            f"are found with --tile {side}, or a model exported with a larger --imgsz",
+            f"tiles of {options.tiling.tile} pixels are shrunk to the {side} that the model takes; the smallest "
+            f"objects are found with --tile {side}, or a model exported with a larger --imgsz",
             err=True,
         )
 
