@@ -104,8 +104,8 @@ def test_tiles_must_match_the_network(server: EmbeddedServer, noop_model: str) -
 
 
 CONFIDENT = 0.4
-"""Moving a photo by 16 pixels changes some scores by more than 0.1: what is barely above the threshold alone may be
-below it anywhere else. So what is asked for is what was found well above it."""
+"""What is barely above the threshold alone may be below it anywhere else: the same photos, moved by 16 pixels and without
+tiles, keep 88 % of what was found at 0.25, and 99 % of what was found at 0.4. So that is what tiles must find again."""
 COLUMNS, ROWS = 5, 4
 
 
