@@ -104,8 +104,8 @@ def test_tiles_must_match_the_network(server: EmbeddedServer, noop_model: str) -
 
 
 CONFIDENT = 0.4
-"""What is barely above the threshold alone may be below it anywhere else: the same photos, moved by 16 pixels and without
-tiles, keep 88 % of what was found at 0.25, and 99 % of what was found at 0.4. So that is what tiles must find again."""
+"""What is barely above the threshold alone may be below it anywhere else: the same photos, moved by 16 pixels and
+without tiles, keep 88 % of what was found at 0.25, and 99 % of what was found at 0.4. That is what tiles must find."""
 COLUMNS, ROWS = 5, 4
 
 
