@@ -25,50 +25,64 @@ class Checked(NamedTuple):
     data: bytes
     size_hw: tuple[int, int]
 
+    @property
+    def size_bytes(self) -> int:
+        """Length of the file."""
+        return len(self.data)
+
+    @property
+    def pixels(self) -> int:
+        """Width x height."""
+        return self.size_hw[0] * self.size_hw[1]
+
 
 class Seen(NamedTuple):
-    """An image that may be sent, as far as it has been looked at.
+    """A long file, of which only the beginning was read.
 
     Attributes:
-        source: its name.
-        data: the whole file; None where it is long and still to be read.
-        size_bytes: length of the file.
+        source: its path.
+        size_bytes: its length.
         pixels: width x height as the header says; 0 where that does not stand at the beginning.
     """
 
     source: Source
-    data: bytes | None
     size_bytes: int
     pixels: int
 
-    @property
-    def room(self) -> int:
-        """Pixels that it counts as."""
-        return room_of(pixels=self.pixels, size_bytes=self.size_bytes)
 
-
-def look(image: Source | EncodedImage, *, max_bytes: int) -> Seen | Result:
-    """Find out how large an image is; a result, with the error, where that already shows that it is bad."""
+def look(image: Source | EncodedImage, options: ClientOptions) -> Checked | Seen | Result:
+    """Find out how large an image is; a result, with the error, where that already shows that it cannot be sent."""
     if isinstance(image, EncodedImage):
-        return Seen(image.source, image.data, len(image.data), _pixels(image.data))
+        return _checked(image.source, image.data, options)
     try:
-        beginning, size_bytes = peek_image_file(image, bytes_wanted=_PEEKED_BYTES, max_bytes=max_bytes)
+        limit = options.max_image_bytes
+        beginning, size_bytes = peek_image_file(image, bytes_wanted=_PEEKED_BYTES, max_bytes=limit)
     except ImageError as error:
         return Result(image, error=error)
-    whole = beginning if len(beginning) < _PEEKED_BYTES else None
-    return Seen(image, whole, max(size_bytes, len(beginning)), _pixels(beginning))
+    if len(beginning) >= size_bytes:
+        return _checked(image, beginning, options)
+    try:
+        return Seen(image, size_bytes, inspect_header(beginning).pixels)
+    except ImageError:
+        # Some formats tell their size at the end of the file, and what is wrong with an image is for `load` to say.
+        return Seen(image, size_bytes, 0)
 
 
 def load(seen: Seen, options: ClientOptions) -> Checked | Result:
-    """Read the rest and check it; a result, with the error, where it cannot be sent."""
+    """Read a long file and check it; a result, with the error, where it cannot be sent."""
     try:
-        data = seen.data
-        if data is None:
-            data = read_image_file(seen.source, max_bytes=options.max_image_bytes)
-        check_size(len(data), max_bytes=options.max_image_bytes)
-        return Checked(seen.source, data, check_image(data, max_pixels=options.max_pixels).image_size_hw)
+        data = read_image_file(seen.source, max_bytes=options.max_image_bytes)
     except ImageError as error:
         return Result(seen.source, error=error)
+    return _checked(seen.source, data, options)
+
+
+def _checked(source: Source, data: bytes, options: ClientOptions) -> Checked | Result:
+    try:
+        check_size(len(data), max_bytes=options.max_image_bytes)
+        return Checked(source, data, check_image(data, max_pixels=options.max_pixels).image_size_hw)
+    except ImageError as error:
+        return Result(source, error=error)
 
 
 @dataclass
@@ -81,7 +95,7 @@ class _Batch:
     pixels: int = 0
     room: int = 0
 
-    def takes(self, seen: Seen, options: ClientOptions) -> bool:
+    def takes(self, seen: Checked | Seen, options: ClientOptions) -> bool:
         """Whether another fits into the request."""
         # Every image takes as much room as the longest of its request.
         size_bytes = max(self.longest, seen.size_bytes) * (self.count + 1)
@@ -89,12 +103,12 @@ class _Batch:
             size_bytes <= options.batch_bytes and self.pixels + seen.pixels <= options.batch_pixels
         )
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: Checked | Seen, room: int) -> None:
         """Count it."""
         self.count += 1
         self.longest = max(self.longest, seen.size_bytes)
         self.pixels += seen.pixels
-        self.room += seen.room
+        self.room += room
 
 
 class Loader:
@@ -123,27 +137,20 @@ class Loader:
         try:
             for image in images:
                 self._check_open()
-                seen = look(image, max_bytes=self._options.max_image_bytes)
+                seen = look(image, self._options)
                 if isinstance(seen, Result):
                     batch.images.append(seen)
                     continue
-                if not (batch.takes(seen, self._options) and self._room.try_take(seen.room)):
+                room = room_of(pixels=seen.pixels, size_bytes=seen.size_bytes)
+                if not (batch.takes(seen, self._options) and self._room.try_take(room)):
                     # Nobody waits for room while holding some: all could then wait for each other.
                     yield batch.images
                     batch.images.clear()  # whoever was given them may still hold the list
                     self._room.give_back(batch.room)
                     batch = _Batch()
-                    self._room.take(seen.room, self._check_open)
-                batch.add(seen)
-                batch.images.append(load(seen, self._options))
+                    self._room.take(room, self._check_open)
+                batch.add(seen, room)
+                batch.images.append(seen if isinstance(seen, Checked) else load(seen, self._options))
             yield batch.images
         finally:
             self._room.give_back(batch.room)
-
-
-def _pixels(beginning: bytes) -> int:
-    try:
-        return inspect_header(beginning).pixels
-    except ImageError:
-        # Some formats tell their size at the end of the file, and what is wrong with an image is for `load` to say.
-        return 0

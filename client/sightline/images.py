@@ -105,7 +105,8 @@ def _read(path: str | Path, bytes_wanted: int, max_bytes: int) -> tuple[bytes, i
             if not stat.S_ISREG(status.st_mode):
                 raise UnreadableImageError(f"cannot read {str(path)!r}: it is {_kind_of(status.st_mode)}, not a file")
             check_size(status.st_size, max_bytes=max_bytes)
-            return file.read(bytes_wanted), status.st_size
+            # A read of a known length makes room for all of it first.
+            return file.read(bytes_wanted if status.st_size > bytes_wanted else -1), status.st_size
     except OSError as error:
         raise UnreadableImageError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except ValueError as error:  # a NUL, or a character that the file system's encoding lacks
