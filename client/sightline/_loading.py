@@ -14,8 +14,8 @@ from sightline.errors import ImageError
 from sightline.headers import check_image, inspect_header
 from sightline.images import EncodedImage, check_size, peek_image_file, read_image_file
 
-# A shorter file is read at once; of a longer one only so much, before there is room for the rest.
-_PEEKED_BYTES = 256 * 1024
+# A shorter file is read at once, a longer one when there is room for it.
+_SHORT_BYTES = 4 * 1024 * 1024
 
 
 class Checked(NamedTuple):
@@ -56,7 +56,7 @@ def look(image: Source | EncodedImage, options: ClientOptions) -> Checked | Seen
         return _checked(image.source, image.data, options)
     try:
         limit = options.max_image_bytes
-        beginning, size_bytes = peek_image_file(image, bytes_wanted=_PEEKED_BYTES, max_bytes=limit)
+        beginning, size_bytes = peek_image_file(image, short_bytes=_SHORT_BYTES, max_bytes=limit)
     except ImageError as error:
         return Result(image, error=error)
     if len(beginning) >= size_bytes:

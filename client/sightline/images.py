@@ -18,6 +18,7 @@ from sightline.errors import ImageTooLargeError, InvalidOptionError, UnreadableI
 DEFAULT_MAX_IMAGE_BYTES = 512 * 1024 * 1024
 """Largest file that is sent."""
 
+_PEEKED_BYTES = 256 * 1024
 _BMP_HEADER = struct.Struct("<2sIHHI IiiHHIIiiII")
 _BMP_RESOLUTION = 2835  # pixels per metre: 72 dpi
 
@@ -83,21 +84,21 @@ def read_image_file(path: str | Path, *, max_bytes: int = DEFAULT_MAX_IMAGE_BYTE
         UnreadableImageError: it cannot be opened or read, or is a folder, a pipe or a device.
         ImageTooLargeError: it has more than `max_bytes` bytes.
     """
-    data, _ = _read(path, -1, max_bytes)
+    data, _ = _read(path, max_bytes, max_bytes)
     check_size(len(data), max_bytes=max_bytes)
     return data
 
 
-def peek_image_file(path: str | Path, *, bytes_wanted: int, max_bytes: int) -> tuple[bytes, int]:
-    """The beginning of a regular file, at most `bytes_wanted` bytes of it, and the length of the whole in bytes.
+def peek_image_file(path: str | Path, *, short_bytes: int, max_bytes: int) -> tuple[bytes, int]:
+    """All of a regular file up to `short_bytes` bytes, of a longer one the first 256 KB; and its length in bytes.
 
     Raises:
         UnreadableImageError, ImageTooLargeError: as `read_image_file`.
     """
-    return _read(path, bytes_wanted, max_bytes)
+    return _read(path, short_bytes, max_bytes)
 
 
-def _read(path: str | Path, bytes_wanted: int, max_bytes: int) -> tuple[bytes, int]:
+def _read(path: str | Path, short_bytes: int, max_bytes: int) -> tuple[bytes, int]:
     try:
         # Unbuffered: the bytes go from the system into their final place, once.
         with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
@@ -105,8 +106,7 @@ def _read(path: str | Path, bytes_wanted: int, max_bytes: int) -> tuple[bytes, i
             if not stat.S_ISREG(status.st_mode):
                 raise UnreadableImageError(f"cannot read {str(path)!r}: it is {_kind_of(status.st_mode)}, not a file")
             check_size(status.st_size, max_bytes=max_bytes)
-            # A read of a known length makes room for all of it first.
-            return file.read(bytes_wanted if status.st_size > bytes_wanted else -1), status.st_size
+            return file.read(_PEEKED_BYTES if status.st_size > short_bytes else -1), status.st_size
     except OSError as error:
         raise UnreadableImageError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except ValueError as error:  # a NUL, or a character that the file system's encoding lacks

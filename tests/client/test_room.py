@@ -103,7 +103,7 @@ def test_a_request_never_waits_for_room_that_it_holds_itself() -> None:
 
 def test_a_long_file_is_read_only_when_there_is_room(tmp_path: Path) -> None:
     long = tmp_path / "long.bmp"
-    long.write_bytes(grey(400, 400).data)
+    long.write_bytes(grey(1200, 1200).data)
     room = Room(100)
     loader = Loader(ClientOptions(), room=room, check_open=nothing)
     assert room.try_take(100)
