@@ -144,6 +144,11 @@ SMALL: Found = ((850, 100, 900, 200), 0.8, 0)
             id="the whole picture settles what the tiles see in pieces",
         ),
         pytest.param(
+            [view(LEFT, ((600, 100, 1000, 300), 0.9, 2)), view(PICTURE, ((605, 105, 1395, 295), 0.5, 0))],
+            [((605, 105, 1395, 295), 0.5, 0)],
+            id="the whole picture knows the class better than who sees a piece",
+        ),
+        pytest.param(
             [view(LEFT), view(RIGHT), view(PICTURE, SMALL, ((300, 10, 1500, 990), 0.6, 1))],
             [((300, 10, 1500, 990), 0.6, 1)],
             id="the whole picture adds only what no tile sees whole",
