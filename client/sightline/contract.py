@@ -31,6 +31,8 @@ PAD_VALUE = 114
 # --- limits on what is decoded ----------------------------------------------------------------------------------
 DEFAULT_MAX_PIXELS = 200_000_000
 """Largest width x height, as the file's header states it, that is decoded."""
+PIXELS_AT_ONCE = 200_000_000
+"""Most pixels that a stand-in decodes at the same time, whatever its batch holds, unless a single picture has more."""
 
 # --- detection --------------------------------------------------------------------------------------------------
 SCORE_FLOOR = 0.001
