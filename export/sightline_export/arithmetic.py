@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx
 
-from sightline.contract import Precision
+from sightline.contract import ExportPrecision
 
 _QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinear", "Integer")
 """How the names of ONNX operators on 8-bit numbers begin or end."""
@@ -18,7 +18,7 @@ def is_quantised(model: onnx.ModelProto) -> bool:
     return any(node.op_type.startswith(_QUANTISED) or node.op_type.endswith(_QUANTISED) for node in _nodes(model))
 
 
-def coarsest_arithmetic(model: onnx.ModelProto, precision: Precision) -> str:
+def coarsest_arithmetic(model: onnx.ModelProto, precision: ExportPrecision) -> str:
     """`int8` for a quantised network, whatever its engine is asked for; else the precision that it is asked for.
 
     Engines round quantised numbers each in their own way, so that such a network's outputs differ from one engine to

@@ -23,13 +23,15 @@ from sightline.parity import export_bar
 from sightline.verification import Verification
 
 from .alive import check_alive
-from .arithmetic import coarsest_arithmetic, is_quantised
+from .arithmetic import INT8, is_quantised
 from .cost import Cost, network_cost
 from .gate import Chain, Gate, Judgement, NewDetector, Progress, pass_gate
 from .graph import GraphSettings, check_multi_label, compose
+from .half_network import half_network
 from .options import ExportOptions
 from .pictures import sample_pictures
 from .pixel_limit import standing_limit
+from .quantise import Calibration, check_installed, open_calibration, quantise
 from .raw import RawNetwork, sha256
 from .raw_difference import RawDifference
 from .repository import InstalledDetector, check_free, install_detector
@@ -109,12 +111,13 @@ def export(  # noqa: PLR0913 - what is made of what, where, and how it is judged
     check_free(repository, name)
     files = open_sample(sample)
     export_bar(options.precision, min_match=min_match)
+    calibration = _calibration(options, progress)
     gate = Gate(chain=chain, sample=files, min_match=min_match) if chain is not None else None
     progress(f"reading {source}")
     raw = load(source, options)
-    made = _make(raw, options, files, progress)
+    made = _make(raw, options, files, calibration, progress)
     limit = options.max_pixels or standing_limit(repository, raw.preprocessing.model_name) or DEFAULT_MAX_PIXELS
-    arithmetic = coarsest_arithmetic(raw.model, options.precision)
+    arithmetic = INT8 if made.info.quantised else options.precision
     detector = NewDetector(name=name, model=made.model, info=made.info, arithmetic=arithmetic, max_pixels=limit)
     judgement = pass_gate(detector, raw.reference, gate, progress=progress) if gate is not None else _SKIPPED
     info = replace(made.info, verification=judgement.verification)
@@ -147,7 +150,18 @@ class _Made:
     cost: Cost
 
 
-def _make(raw: RawNetwork, options: ExportOptions, files: SampleFiles, progress: Progress) -> _Made:
+def _calibration(options: ExportOptions, progress: Progress) -> Calibration | None:
+    """The pictures to calibrate on, looked at before anything that takes long."""
+    if options.calibration is None:
+        return None
+    check_installed()
+    progress(f"looking at the calibration pictures in {options.calibration}")
+    return open_calibration(options.calibration, tell=progress)
+
+
+def _make(
+    raw: RawNetwork, options: ExportOptions, files: SampleFiles, calibration: Calibration | None, progress: Progress
+) -> _Made:
     """Compose the served graph, and check it without a server."""
     if options.multi_label:
         check_multi_label(raw.head)
@@ -156,13 +170,20 @@ def _make(raw: RawNetwork, options: ExportOptions, files: SampleFiles, progress:
     raw_outputs = probe(raw, pictures)
     difference = compare_raw(raw, pictures[-(_PROBED_SAMPLES + 1) :], raw_outputs[-(_PROBED_SAMPLES + 1) :])
     check_alive(raw_outputs, raw.head, may_be_empty=raw.score_floor > SCORE_FLOOR)
+    cost = network_cost(raw.model, network_input(raw, pictures[0]))
+    if calibration is not None:
+        progress(f"quantising the network on {len(calibration.files)} pictures ({calibration.scenes} scenes)")
+        raw = replace(raw, model=quantise(raw, calibration), versions={**raw.versions, "nncf": version("nncf")})
+        raw_outputs = probe(raw, pictures)
+        check_alive(raw_outputs, raw.head, may_be_empty=raw.score_floor > SCORE_FLOOR)
     info = _describe(raw, options)
     progress(f"composing the graph ({raw.head.name} head, {len(info.class_names)} classes, {info.preprocessing})")
     candidate_count = raw_outputs[0].shape[raw.head.candidate_axis]
     served = compose(raw.model, raw.head, _settings(raw, info, options, candidate_count=candidate_count))
     progress(f"comparing it with the raw network on {len(pictures)} pictures")
     check = verify(served, info, pictures, raw_outputs)
-    cost = network_cost(raw.model, network_input(raw, pictures[0]))
+    if options.precision == "fp16":
+        served = half_network(served, info, files, progress=progress)
     return _Made(info, _serialise(served), check, difference, cost)
 
 
@@ -207,7 +228,7 @@ def _settings(raw: RawNetwork, info: DetectorInfo, options: ExportOptions, *, ca
         multi_label=info.multi_label,
         iou_threshold=info.iou_threshold,
         score_floor=info.score_floor,
-        nms=options.nms,
+        nms=options.nms_kind,
     )
 
 

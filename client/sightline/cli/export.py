@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,6 +33,8 @@ Examples:
   sightline export yolox_s.onnx --family yolox
   sightline export model.pth --family detecto --classes alien,bat,witch
   sightline export best.pt --sample validation/images --json export.json
+  sightline export best.pt --precision int8 --calibration train/images --sample validation/images
+  sightline export best.pt --precision auto --calibration train/images --sample validation/images
 
 \b
 Families:
@@ -45,10 +47,17 @@ Families:
 @click.option("--name", help="Name of the served model; without it, one is made of the file's name.")
 @click.option(
     "--precision",
-    type=click.Choice(get_args(contract.Precision)),
-    default=contract.PRECISIONS[0],
+    type=click.Choice([*contract.EXPORT_PRECISIONS, contract.AUTO_PRECISION]),
+    default=contract.EXPORT_PRECISIONS[0],
     show_default=True,
-    help="Arithmetic that the engine is asked for; bf16 is faster where the CPU has it.",
+    help="Arithmetic of the network: bf16 for CPUs that have it, fp16 for GPUs, int8 for CPUs, with --calibration; "
+    "auto measures them here and takes the fastest that passes the gate.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of some hundred pictures that int8 is made for: like those that it will see, and other ones than it "
+    "is judged on.",
 )
 @click.option("--imgsz", type=int, help="Side of the network's input, in pixels; without it, the model's own.")
 @click.option(
@@ -74,9 +83,8 @@ Families:
 @click.option(
     "--nms",
     type=click.Choice(["operator", "static", "none"]),
-    default="operator",
-    show_default=True,
-    help="operator for CPUs, static for GPUs; none takes the NMS-free head of v10 and 26.",
+    help="operator for CPUs, static for GPUs; without it, static for fp16, else operator; none takes the NMS-free head of "
+    "v10 and 26.",
 )
 @click.option(
     "--family",
@@ -148,6 +156,7 @@ def _options(choices: Mapping[str, Any]) -> ExportOptions:
     classes = choices["classes"]
     return ExportOptions(
         precision=choices["precision"],
+        calibration=choices["calibration"],
         image_size=choices["imgsz"],
         iou_threshold=choices["iou"],
         max_detections=choices["max_det"],
