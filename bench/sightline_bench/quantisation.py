@@ -2,9 +2,9 @@
 
     python -m sightline_bench.quantisation yolov8n.pt --calibration train/ --images val/ --annotations instances.json
 
-Each tool calibrates on the same pictures, leaves the same layers in FP32 (the last learnt ones and the decoding), and is
-judged on other pictures by the same plain numpy behind the raw network, so that only the network differs. Timings take
-turns, so that a busy machine disturbs all alike. bench/results/quantisation.md holds a table.
+Each tool calibrates on the same pictures, leaves the same layers in FP32 (the last learnt ones and the decoding), and
+is judged on other pictures by the same plain numpy behind the raw network, so that only the network differs. Timings
+take turns, so that a busy machine disturbs all alike. bench/results/quantisation.md holds a table.
 """
 
 from __future__ import annotations

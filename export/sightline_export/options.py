@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sightline.contract import (
+    AUTO_PRECISION,
     DEFAULT_IOU_THRESHOLD,
     DEFAULT_MAX_DETECTIONS,
     EXPORT_PRECISIONS,
@@ -29,8 +30,6 @@ class ExportOptions:
     Attributes:
         precision: arithmetic of the network; everything behind it is FP32 always. `bf16` is asked of the engine and
             leaves the graph in FP32, `fp16` and `int8` are types in the graph.
-        calibration: folder of pictures like those that it will see, whose ranges an `int8` network is made for; every
-            other precision has none.
         image_size: side of the square network input in pixels; None takes the model's own.
         iou_threshold: IoU above which the weaker of two boxes of one class is dropped, 0 to 1.
         max_detections: output slots per image, at least 1.
@@ -50,7 +49,6 @@ class ExportOptions:
     """
 
     precision: ExportPrecision = "fp32"
-    calibration: Path | None = None
     image_size: int | None = None
     iou_threshold: float = DEFAULT_IOU_THRESHOLD
     max_detections: int = DEFAULT_MAX_DETECTIONS
@@ -63,7 +61,6 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         _check_choice("precision", self.precision, EXPORT_PRECISIONS)
-        _check_calibration(self.precision, self.calibration)
         if self.nms is not None:
             _check_choice("nms", self.nms, NMS_KINDS)
         if self.image_size is not None:
@@ -100,13 +97,18 @@ def check_class_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _check_calibration(precision: str, folder: Path | None) -> None:
+def check_calibration(precision: str, folder: Path | None) -> None:
+    """Accept calibration pictures where they are needed, and nowhere else; `auto` can do without.
+
+    Raises:
+        InvalidOptionError: they are missing, or nothing is made of them.
+    """
     if precision == "int8" and folder is None:
         raise InvalidOptionError(
             "precision 'int8' needs pictures to calibrate on: give a folder of some hundred like those that the "
             "detector will see with --calibration, other ones than it is judged on"
         )
-    if precision != "int8" and folder is not None:
+    if precision not in ("int8", AUTO_PRECISION) and folder is not None:
         raise InvalidOptionError(f"calibration pictures are for precision 'int8', not for {precision!r}")
 
 

@@ -12,11 +12,12 @@ import click
 from sightline import contract
 from sightline.cli._export_report import as_json, print_summary
 from sightline.cli._files import check_place, write_json
+from sightline.cli._machine import EngineMachine
 from sightline.cli._repository import repository_option
 from sightline.errors import MissingDependencyError
 from sightline.parity import PRECISION_DEMANDS
 from sightline_export.families import FAMILIES
-from sightline_export.options import ExportOptions
+from sightline_export.options import ExportOptions, check_calibration
 from sightline_export.source_file import check_source
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ Families:
 @click.option(
     "--nms",
     type=click.Choice(["operator", "static", "none"]),
-    help="operator for CPUs, static for GPUs; without it, static for fp16, else operator; none takes the NMS-free head of "
-    "v10 and 26.",
+    help="operator for CPUs, static for GPUs; without it, static for fp16, else operator; none takes the NMS-free head "
+    "of v10 and 26.",
 )
 @click.option(
     "--family",
@@ -128,18 +129,22 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
     """
     # What can be refused at once is refused before anything heavy is imported.
     options = _options(choices)
+    check_calibration(choices["precision"], choices["calibration"])
     check_source(source, family=options.family)
     if name is not None:
         contract.check_model_name(name)
     if choices["json_file"] is not None:
         check_place(choices["json_file"])
     chain = None if choices["no_gate"] else _embedded_chain()
+    machine = EngineMachine() if choices["precision"] == contract.AUTO_PRECISION else None
     export = _import_export()
     started = time.monotonic()
     report = export(
         source,
         repository=repository,
         chain=chain,
+        machine=machine,
+        calibration=choices["calibration"],
         sample=choices["sample"],
         min_match=choices["min_match"],
         name=name,
@@ -155,8 +160,7 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
 def _options(choices: Mapping[str, Any]) -> ExportOptions:
     classes = choices["classes"]
     return ExportOptions(
-        precision=choices["precision"],
-        calibration=choices["calibration"],
+        precision=choices["precision"] if choices["precision"] != contract.AUTO_PRECISION else "fp32",
         image_size=choices["imgsz"],
         iou_threshold=choices["iou"],
         max_detections=choices["max_det"],
