@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +21,18 @@ from sightline_export.options import ExportOptions
 from sightline_export.quantise import open_calibration, quantise
 from sightline_export.raw import RawNetwork
 from sightline_export.sources import load
-from sightline_server.engines import OnnxRuntimeEngine, OpenVinoEngine
+from sightline_server.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine
 
 Save = Callable[[onnx.ModelProto], Path]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RawNetwork, onnx.ModelProto]]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[RawNetwork, onnx.ModelProto]:
     folder = tmp_path_factory.mktemp("quantised")
     onnx.save(conv_network(), folder / "conv.onnx")
     raw = load(folder / "conv.onnx", ExportOptions())
     calibration = open_calibration(write_scenes(folder / "scenes", 16), tell=lambda _: None)
-    yield raw, quantise(raw, calibration)
+    return raw, quantise(raw, calibration)
 
 
 def _kinds(model: onnx.ModelProto) -> dict[str, str]:
@@ -66,7 +66,7 @@ def test_both_engines_compute_nearly_what_fp32_gives(made: tuple[RawNetwork, onn
     onnx.save(raw.model, tmp_path / "fp32.onnx")
     onnx.save(quantised, tmp_path / "int8.onnx")
     picture = np.random.default_rng(1).random((2, 3, 320, 320)).astype(np.float32)
-    engines = [
+    engines: list[Engine] = [
         OnnxRuntimeEngine(tmp_path / "fp32.onnx", threads=1),
         OnnxRuntimeEngine(tmp_path / "int8.onnx", threads=1),
         OpenVinoEngine(tmp_path / "int8.onnx", precision="fp32", threads=1),
