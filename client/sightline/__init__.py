@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sightline.detections import Detections, GroupDetections, Result
     from sightline.detector_info import DetectorInfo
     from sightline.images import EncodedImage
+    from sightline.tiling import Tiling
 
 __all__ = [
     "Access",
@@ -24,6 +25,7 @@ __all__ = [
     "EncodedImage",
     "GroupDetections",
     "Result",
+    "Tiling",
     "errors",
 ]
 
@@ -37,6 +39,7 @@ _HOMES = {
     "EncodedImage": "sightline.images",
     "GroupDetections": "sightline.detections",
     "Result": "sightline.detections",
+    "Tiling": "sightline.tiling",
 }
 
 

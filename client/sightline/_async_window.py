@@ -81,7 +81,7 @@ class AsyncWindow:
             taken, self._taking = self._taking, None
             if chunk := taken.result():
                 self._pending.append(asyncio.wrap_future(self._stream.submit(chunk)))
-        if self._taking is None and not self._chunks.ended and len(self._pending) < self._stream.window:
+        if self._taking is None and not self._chunks.ended and self._stream.wants_more(len(self._pending)):
             self._taking = asyncio.ensure_future(self._chunks.take())
 
 

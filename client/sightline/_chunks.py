@@ -10,6 +10,11 @@ from sightline.images import EncodedImage, Image, check_image_type
 Chunk = list[Source | EncodedImage]
 
 
+def bytes_held(chunk: Chunk) -> int:
+    """Bytes of those images of a chunk that came as bytes."""
+    return sum(len(image.data) for image in chunk if isinstance(image, EncodedImage))
+
+
 class ChunkBuilder:
     """Collects images until there are enough, by number or by the bytes that are held for them.
 

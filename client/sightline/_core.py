@@ -12,10 +12,12 @@ from sightline._chunks import Chunk, ChunkBuilder
 from sightline._courier import Courier
 from sightline._gate import Gate
 from sightline._model import Served, ServedGroup, read_served
-from sightline._options import ClientOptions
+from sightline._options import DEFAULT_BATCH_SIZE, ClientOptions
+from sightline._room import PIXELS_PER_BYTE, Room
 from sightline._stream import Stream
+from sightline._tiler import Tiler
 from sightline._wire import RenewingDecoder
-from sightline._worker import Worker
+from sightline._worker import Shared, Task, Worker
 from sightline.contract import check_fraction
 from sightline.detections import Detections, GroupDetections, Result
 from sightline.errors import ClientStateError, InvalidOptionError
@@ -46,7 +48,7 @@ class Core:
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         self._closed = False
-        self._gate = Gate()
+        self._shared = Shared(Gate(), Room(options.in_flight_pixels))
         self._channel = Channel(url, access=options.access)
         self._served: Served | None = None
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
@@ -95,15 +97,19 @@ class Core:
         return self._detect(chunk, served, threshold).unwrap_group()
 
     def _detect(self, chunk: Chunk, served: Served, threshold: float) -> Result:
-        return self._new_worker(self._single_courier(), served, threshold).run(chunk)[0]
+        tiler = self._new_tiler(served, DEFAULT_BATCH_SIZE)
+        return self._new_worker(self._single_courier(), served, threshold, tiler).run(chunk)[0]
 
-    def open_stream(self, *, score_threshold: float) -> Stream:
+    def open_stream(self, *, batch_size: int, score_threshold: float) -> Stream:
         """A new stream, with a connection of its own."""
         served = self.served()
+        tiler = self._new_tiler(served, batch_size)
         with self._lock:
             courier = self._new_courier()
-            worker = self._new_worker(courier, served, score_threshold)
-            stream = Stream(courier, worker, gate=self._gate, in_flight=self.options.in_flight)
+            worker = self._new_worker(courier, served, score_threshold, tiler)
+            options = self.options
+            max_bytes = options.in_flight_pixels // PIXELS_PER_BYTE
+            stream = Stream(courier, worker, in_flight=options.in_flight, max_bytes=max_bytes)
             self._streams.add(stream)
         return stream
 
@@ -151,7 +157,7 @@ class Core:
             stream.close()
         if single is not None:
             single.close()
-            self._gate.wake()
+            self._shared.wake()
         self._channel.close()
 
     def _single_courier(self) -> Courier:
@@ -164,9 +170,15 @@ class Core:
         self.check_usable()
         return Courier(self._url, model=self._model, options=self.options)
 
-    def _new_worker(self, courier: Courier, served: Served, score_threshold: float) -> Worker:
-        decoder = RenewingDecoder(served, self.renewed)
-        return Worker(courier, decoder=decoder, options=self.options, score_threshold=score_threshold, gate=self._gate)
+    def _new_tiler(self, served: Served, batch_size: int) -> Tiler | None:
+        if self.options.tiling is None:
+            return None
+        per_request = min(batch_size, served.max_batch_size)
+        return Tiler(self.options.tiling, served.info.preprocessing, per_request=per_request, options=self.options)
+
+    def _new_worker(self, courier: Courier, served: Served, score_threshold: float, tiler: Tiler | None) -> Worker:
+        task = Task(score_threshold, RenewingDecoder(served, self.renewed), tiler)
+        return Worker(courier, task, options=self.options, shared=self._shared)
 
     def _ask_what_is_served(self) -> Served:
         # A deadline for detections may be shorter than it takes to connect.

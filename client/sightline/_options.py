@@ -10,6 +10,7 @@ from sightline.access import PLAIN, Access
 from sightline.contract import DEFAULT_GRPC_PORT, DEFAULT_MAX_PIXELS, DEFAULT_SCORE_THRESHOLD, check_fraction
 from sightline.errors import InvalidOptionError
 from sightline.images import DEFAULT_MAX_IMAGE_BYTES
+from sightline.tiling import Tiling
 
 TransportKind = Literal["unary", "stream"]
 TRANSPORT_KINDS: tuple[TransportKind, ...] = get_args(TransportKind)
@@ -19,7 +20,12 @@ DEFAULT_TIMEOUT_SECONDS = 60.0
 DEFAULT_RECONNECT_SECONDS = 30.0
 DEFAULT_BATCH_SIZE = 8
 DEFAULT_BATCH_BYTES = 32 * 1024 * 1024
+DEFAULT_BATCH_PIXELS = 64_000_000
 DEFAULT_IN_FLIGHT = 4
+DEFAULT_IN_FLIGHT_PIXELS = 256_000_000
+"""Two pictures of 128 megapixels: the server decodes one while the other travels."""
+
+_COUNTS = ("in_flight", "in_flight_pixels", "batch_bytes", "batch_pixels", "max_pixels", "max_image_bytes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +39,13 @@ class ClientOptions:
             more.
         transport: `"unary"` makes one call per request, `"stream"` sends all requests through one long call.
         in_flight: requests on their way at the same time, at least 1.
+        in_flight_pixels: width x height of all images of a client that are in memory or on their way at the same time,
+            unless a single one has more; an encoded byte counts as two pixels where that is more.
         batch_bytes: bytes in one request, unless a single image has more.
+        batch_pixels: width x height of all images in one request, unless a single one has more.
         max_pixels: largest width x height that is sent.
         max_image_bytes: largest file that is sent.
+        tiling: how pictures larger than a tile are cut; None to send them as they are.
         access: encryption and token; neither by default.
 
     Raises:
@@ -47,9 +57,12 @@ class ClientOptions:
     reconnect_seconds: float = DEFAULT_RECONNECT_SECONDS
     transport: TransportKind = "unary"
     in_flight: int = DEFAULT_IN_FLIGHT
+    in_flight_pixels: int = DEFAULT_IN_FLIGHT_PIXELS
     batch_bytes: int = DEFAULT_BATCH_BYTES
+    batch_pixels: int = DEFAULT_BATCH_PIXELS
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_image_bytes: int = DEFAULT_MAX_IMAGE_BYTES
+    tiling: Tiling | None = None
     access: Access = PLAIN
 
     def __post_init__(self) -> None:
@@ -60,7 +73,7 @@ class ClientOptions:
             raise InvalidOptionError(f"reconnect_seconds is {self.reconnect_seconds}; it must be 0 or more, and finite")
         if self.transport not in TRANSPORT_KINDS:
             raise InvalidOptionError(f"transport {self.transport!r} is not one of {', '.join(TRANSPORT_KINDS)}")
-        for name in ("in_flight", "batch_bytes", "max_pixels", "max_image_bytes"):
+        for name in _COUNTS:
             check_count(name, getattr(self, name))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from sightline._chunks import Chunk
+from sightline._chunks import Chunk, bytes_held
 from sightline._courier import Courier
-from sightline._gate import Gate
 from sightline._worker import Worker
 from sightline.detections import Result
 
@@ -20,20 +20,19 @@ class Stream:
     Args:
         courier: a connection that is this stream's own, closed with it.
         worker: does the work, through that connection.
-        gate: the one that the worker's requests pass.
         in_flight: requests on their way at the same time.
-
-    Attributes:
-        window: chunks that may be waiting, on their way, or done and not yet taken.
+        max_bytes: bytes of images that came as bytes, of all chunks together, above which no further one is wanted.
     """
 
-    def __init__(self, courier: Courier, worker: Worker, *, gate: Gate, in_flight: int) -> None:
+    def __init__(self, courier: Courier, worker: Worker, *, in_flight: int, max_bytes: int) -> None:
         self._courier = courier
         self._worker = worker
-        self._gate = gate
         threads = in_flight + _READERS
         # Twice the threads: they go on while the oldest chunk, whose results are due first, takes its time.
-        self.window = 2 * threads
+        self._window = 2 * threads
+        self._max_bytes = max_bytes
+        self._held_bytes = 0
+        self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sightline")
 
     def submit(self, chunk: Chunk) -> Future[list[Result]]:
@@ -42,14 +41,26 @@ class Stream:
         Raises:
             ClientStateError: the stream was closed, such as by closing the client while the source let it wait.
         """
+        size_bytes = bytes_held(chunk)
         try:
-            return self._threads.submit(self._worker.run, chunk)
+            future = self._threads.submit(self._worker.run, chunk)
         except RuntimeError:
             self._courier.check_open()
             raise
+        self._hold(size_bytes)
+        future.add_done_callback(lambda _: self._hold(-size_bytes))
+        return future
+
+    def wants_more(self, pending: int) -> bool:
+        """Whether to put in another chunk while so many are waiting, on their way, or done and not yet taken."""
+        return not pending or (pending < self._window and self._held_bytes < self._max_bytes)
 
     def close(self) -> None:
         """Cancel everything and wait for the threads to end; futures that are not done get a `ClientStateError`."""
         self._courier.close()
-        self._gate.wake()
+        self._worker.wake()
         self._threads.shutdown(wait=True)
+
+    def _hold(self, size_bytes: int) -> None:
+        with self._lock:
+            self._held_bytes += size_bytes

@@ -5,15 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
 
 import numpy as np
 
 from sightline._chunks import Chunk
 from sightline._courier import Courier
 from sightline._gate import Gate
-from sightline._loading import Checked, load
+from sightline._loading import Checked, Loader
 from sightline._options import ClientOptions
+from sightline._room import Room
+from sightline._tiler import Sendable, Tiler
 from sightline._translate import SuspectImageError
 from sightline._wire import RenewingDecoder
 from sightline.detections import Result
@@ -33,55 +36,83 @@ _FAILURES_TO_BLAME = 4
 _PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
+@dataclass(frozen=True)
+class Task:
+    """What is wanted of the images of one stream or call.
+
+    Attributes:
+        score_threshold: lowest score of a detection, 0 to 1.
+        decoder: reads the answers.
+        tiler: cuts large pictures; None where they are sent as they are.
+    """
+
+    score_threshold: float
+    decoder: RenewingDecoder
+    tiler: Tiler | None
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all streams and calls of a client pass: the gate for requests, and the room for images."""
+
+    gate: Gate
+    room: Room
+
+    def wake(self) -> None:
+        """Have everybody who waits look whether the client was closed."""
+        self.gate.wake()
+        self.room.wake()
+
+
 class Worker:
     """Does the work of one stream, in whatever thread calls it.
 
     Args:
         courier: how requests travel.
-        decoder: reads the answers.
+        task: what is wanted.
         options: limits.
-        score_threshold: lowest score of a detection, 0 to 1.
-        gate: the one that all of the client's requests pass.
+        shared: the client's own.
     """
 
-    def __init__(
-        self, courier: Courier, *, decoder: RenewingDecoder, options: ClientOptions, score_threshold: float, gate: Gate
-    ) -> None:
+    def __init__(self, courier: Courier, task: Task, *, options: ClientOptions, shared: Shared) -> None:
         self._courier = courier
-        self._decoder = decoder
-        self._options = options
-        self._score_threshold = score_threshold
-        self._gate = gate
+        self._task = task
+        self._shared = shared
+        self._gate = shared.gate
+        self._loader = Loader(options, room=shared.room, check_open=courier.check_open)
         self._in_flight = threading.Semaphore(options.in_flight)
 
     def run(self, images: Chunk) -> list[Result]:
-        """One result per image, in the same order; in as few requests as the byte budget allows.
+        """One result per image, in the same order; in as few requests as the limits on bytes and pixels allow.
 
         Raises:
             ClientStateError: the client was closed meanwhile.
         """
         results: list[Result] = []
-        batch: list[Checked | Result] = []
-        longest = count = 0
-        for image in images:
-            self._courier.check_open()
-            loaded = load(image, self._options)
-            if isinstance(loaded, Checked):
-                # Every image takes as much room as the longest of its request.
-                longest, count = max(longest, len(loaded.data)), count + 1
-                if count > 1 and longest * count > self._options.batch_bytes:
-                    results += self._settle(batch)
-                    batch, longest, count = [], len(loaded.data), 1
-            batch.append(loaded)
-        return results + self._settle(batch)
+        with closing(self._loader.batches(images)) as batches:
+            for batch in batches:
+                results += self._settle(batch)
+        return results
+
+    def wake(self) -> None:
+        """As `Shared.wake`."""
+        self._shared.wake()
 
     def _settle(self, batch: Sequence[Checked | Result]) -> list[Result]:
         """Send what can be sent, and put the answers where they belong."""
-        checked = [image for image in batch if isinstance(image, Checked)]
-        answers = iter(self._answer(checked)) if checked else iter(())
-        return [image if isinstance(image, Result) else next(answers) for image in batch]
+        whole = [image for image in batch if isinstance(image, Checked) and not self._cuts(image)]
+        answers = iter(self._answer(whole)) if whole else iter(())
+        results = []
+        for image in batch:
+            if isinstance(image, Result):
+                results.append(image)
+            elif self._task.tiler is not None and self._cuts(image):
+                results.append(self._task.tiler.detect(image, self._answer))
+            else:
+                results.append(next(answers))
+        return results
 
-    def _answer(self, images: Sequence[Checked]) -> list[Result]:
+    def _answer(self, images: Sequence[Sendable]) -> list[Result]:
         outcome = self._try(images, self._gate.together(self._courier.check_open))
         if not isinstance(outcome, ImageError | InferenceError):
             return self._as_results(images, outcome)
@@ -93,10 +124,13 @@ class Worker:
         answer_one = self._answer_one if blamed else self._answer_alone
         return [answer_one(image) for image in images]
 
-    def _answer_one(self, image: Checked) -> Result:
+    def _cuts(self, image: Checked) -> bool:
+        return self._task.tiler is not None and self._task.tiler.cuts(image.size_hw)
+
+    def _answer_one(self, image: Sendable) -> Result:
         return self._answer([image])[0]
 
-    def _answer_alone(self, image: Checked) -> Result:
+    def _answer_alone(self, image: Sendable) -> Result:
         failures = 0
         while True:
             outcome = self._try([image], self._alone())
@@ -116,7 +150,7 @@ class Worker:
     def _alone(self) -> AbstractContextManager[None]:
         return self._gate.alone(self._courier.check_open)
 
-    def _try(self, images: Sequence[Checked], inside: AbstractContextManager[None]) -> list[Result] | SightlineError:
+    def _try(self, images: Sequence[Sendable], inside: AbstractContextManager[None]) -> list[Result] | SightlineError:
         try:
             with self._in_flight, inside:
                 return self._ask(images)
@@ -125,18 +159,18 @@ class Worker:
         except SightlineError as error:
             return error
 
-    def _as_results(self, images: Sequence[Checked], outcome: list[Result] | SightlineError) -> list[Result]:
+    def _as_results(self, images: Sequence[Sendable], outcome: list[Result] | SightlineError) -> list[Result]:
         if isinstance(outcome, SightlineError):
             return [Result(image.source, error=outcome) for image in images]
         return outcome
 
-    def _ask(self, images: Sequence[Checked]) -> list[Result]:
+    def _ask(self, images: Sequence[Sendable]) -> list[Result]:
         begun = time.perf_counter()
         payloads = [image.data for image in images]
-        response = self._courier.deliver(payloads, score_threshold=self._score_threshold)
+        response = self._courier.deliver(payloads, score_threshold=self._task.score_threshold)
         milliseconds = 1000 * (time.perf_counter() - begun)
         sizes_hw = [image.size_hw for image in images]
-        found = self._decoder.decode(response, sizes_hw=sizes_hw)
+        found = self._task.decoder.decode(response, sizes_hw=sizes_hw)
         return [
             Result.of(image.source, each, milliseconds=milliseconds) for image, each in zip(images, found, strict=True)
         ]

@@ -102,7 +102,7 @@ class AsyncClient:
     ) -> AsyncIterator[Result]:
         builder = await asyncio.to_thread(self._core.chunk_builder, batch_size)
         chunks = open_chunks(images, builder)
-        stream = await asyncio.to_thread(self._core.open_stream, score_threshold=score_threshold)
+        stream = await asyncio.to_thread(self._core.open_stream, batch_size=batch_size, score_threshold=score_threshold)
         window = AsyncWindow(chunks, stream)
         try:
             while (results := await window.next_results()) is not None:

@@ -132,12 +132,12 @@ class Client:
 
     def _deliver(self, images: Iterable[Image], batch_size: int, score_threshold: float) -> Iterator[Result]:
         chunks = Chunks(images, self._core.chunk_builder(batch_size))
-        stream = self._core.open_stream(score_threshold=score_threshold)
+        stream = self._core.open_stream(batch_size=batch_size, score_threshold=score_threshold)
         pending: deque[Future[list[Result]]] = deque()
         try:
             while pending or not chunks.ended:
                 # Results that are there go out before a slow source is asked for more.
-                while not chunks.ended and len(pending) < stream.window and not (pending and pending[0].done()):
+                while not chunks.ended and stream.wants_more(len(pending)) and not (pending and pending[0].done()):
                     self._core.check_usable()
                     if chunk := chunks.take():
                         pending.append(stream.submit(chunk))

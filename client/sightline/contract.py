@@ -31,6 +31,8 @@ PAD_VALUE = 114
 # --- limits on what is decoded ----------------------------------------------------------------------------------
 DEFAULT_MAX_PIXELS = 200_000_000
 """Largest width x height, as the file's header states it, that is decoded."""
+PIXELS_AT_ONCE = 200_000_000
+"""Most pixels that a stand-in decodes at the same time, whatever its batch holds, unless a single picture has more."""
 
 # --- detection --------------------------------------------------------------------------------------------------
 SCORE_FLOOR = 0.001
@@ -59,11 +61,16 @@ MODEL_REPOSITORY = "model_repository"
 
 Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-"""What an ONNX network's engine can be asked for."""
+"""Arithmetic that an engine for CPUs can be asked for, of what a graph computes in FP32."""
+ExportPrecision = Literal["fp32", "bf16", "fp16", "int8"]
+EXPORT_PRECISIONS: tuple[ExportPrecision, ...] = get_args(ExportPrecision)
+"""What a detector can be exported in: `fp16` and `int8` are types in its graph."""
+AUTO_PRECISION = "auto"
+"""In place of one: the fastest here that passes the gate."""
 PlanPrecision = Literal["fp16", "fp32"]
 PLAN_PRECISIONS: tuple[PlanPrecision, ...] = get_args(PlanPrecision)
 """What a network is built with as a TensorRT plan."""
-ServedPrecision = Literal["fp32", "bf16", "fp16"]
+ServedPrecision = Literal["fp32", "bf16", "fp16", "int8"]
 SERVED_PRECISIONS: tuple[ServedPrecision, ...] = get_args(ServedPrecision)
 
 TritonType = Literal["UINT8", "INT32", "INT64", "FP32"]

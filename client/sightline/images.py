@@ -18,6 +18,7 @@ from sightline.errors import ImageTooLargeError, InvalidOptionError, UnreadableI
 DEFAULT_MAX_IMAGE_BYTES = 512 * 1024 * 1024
 """Largest file that is sent."""
 
+_PEEKED_BYTES = 256 * 1024
 _BMP_HEADER = struct.Struct("<2sIHHI IiiHHIIiiII")
 _BMP_RESOLUTION = 2835  # pixels per metre: 72 dpi
 
@@ -83,6 +84,21 @@ def read_image_file(path: str | Path, *, max_bytes: int = DEFAULT_MAX_IMAGE_BYTE
         UnreadableImageError: it cannot be opened or read, or is a folder, a pipe or a device.
         ImageTooLargeError: it has more than `max_bytes` bytes.
     """
+    data, _ = _read(path, max_bytes, max_bytes)
+    check_size(len(data), max_bytes=max_bytes)
+    return data
+
+
+def peek_image_file(path: str | Path, *, short_bytes: int, max_bytes: int) -> tuple[bytes, int]:
+    """All of a regular file up to `short_bytes` bytes, of a longer one the first 256 KB; and its length in bytes.
+
+    Raises:
+        UnreadableImageError, ImageTooLargeError: as `read_image_file`.
+    """
+    return _read(path, short_bytes, max_bytes)
+
+
+def _read(path: str | Path, short_bytes: int, max_bytes: int) -> tuple[bytes, int]:
     try:
         # Unbuffered: the bytes go from the system into their final place, once.
         with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
@@ -90,13 +106,11 @@ def read_image_file(path: str | Path, *, max_bytes: int = DEFAULT_MAX_IMAGE_BYTE
             if not stat.S_ISREG(status.st_mode):
                 raise UnreadableImageError(f"cannot read {str(path)!r}: it is {_kind_of(status.st_mode)}, not a file")
             check_size(status.st_size, max_bytes=max_bytes)
-            data = file.read()
+            return file.read(_PEEKED_BYTES if status.st_size > short_bytes else -1), status.st_size
     except OSError as error:
         raise UnreadableImageError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except ValueError as error:  # a NUL, or a character that the file system's encoding lacks
         raise UnreadableImageError(f"cannot read {str(path)!r}: not a possible file name ({error})") from error
-    check_size(len(data), max_bytes=max_bytes)
-    return data
 
 
 def check_size(size_bytes: int, *, max_bytes: int) -> None:

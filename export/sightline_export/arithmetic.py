@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import onnx
 
-from sightline.contract import Precision
-
 _QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinear", "Integer")
 """How the names of ONNX operators on 8-bit numbers begin or end."""
 INT8 = "int8"
@@ -16,15 +14,6 @@ INT8 = "int8"
 def is_quantised(model: onnx.ModelProto) -> bool:
     """Whether a network holds numbers of 8 bits."""
     return any(node.op_type.startswith(_QUANTISED) or node.op_type.endswith(_QUANTISED) for node in _nodes(model))
-
-
-def coarsest_arithmetic(model: onnx.ModelProto, precision: Precision) -> str:
-    """`int8` for a quantised network, whatever its engine is asked for; else the precision that it is asked for.
-
-    Engines round quantised numbers each in their own way, so that such a network's outputs differ from one engine to
-    another by whole steps of its quantisation.
-    """
-    return INT8 if is_quantised(model) else precision
 
 
 def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:

@@ -10,26 +10,31 @@ from pathlib import Path
 import onnx
 
 from sightline.contract import (
+    AUTO_PRECISION,
     DEFAULT_MAX_PIXELS,
     NETWORK_SUFFIX,
     PREPROCESSING_PREFIXES,
     SCORE_FLOOR,
     EngineInfo,
+    ExportPrecision,
     check_model_name,
 )
 from sightline.detector_info import DetectorInfo
-from sightline.errors import ExportError
+from sightline.errors import ExportError, InvalidOptionError
 from sightline.parity import export_bar
 from sightline.verification import Verification
 
 from .alive import check_alive
-from .arithmetic import coarsest_arithmetic, is_quantised
+from .arithmetic import INT8, is_quantised
 from .cost import Cost, network_cost
+from .fastest import Machine, Trial, choose, make_candidates, network_inputs, trials
 from .gate import Chain, Gate, Judgement, NewDetector, Progress, pass_gate
 from .graph import GraphSettings, check_multi_label, compose
-from .options import ExportOptions
+from .half_network import half_network
+from .options import ExportOptions, check_calibration
 from .pictures import sample_pictures
 from .pixel_limit import standing_limit
+from .quantise import Calibration, check_installed, open_calibration, quantise
 from .raw import RawNetwork, sha256
 from .raw_difference import RawDifference
 from .repository import InstalledDetector, check_free, install_detector
@@ -55,6 +60,7 @@ class ExportReport:
         cost: parameters and arithmetic of the network.
         engine: what ran the network while it was compared with its source; None where it was not, or the server does
             not tell.
+        trials: what became of each precision, where the fastest was asked for.
     """
 
     name: str
@@ -64,6 +70,7 @@ class ExportReport:
     raw_difference: RawDifference
     cost: Cost
     engine: EngineInfo | None
+    trials: tuple[Trial, ...] = ()
 
     @property
     def verification(self) -> Verification:
@@ -77,6 +84,8 @@ def export(  # noqa: PLR0913 - what is made of what, where, and how it is judged
     *,
     repository: Path,
     chain: Chain | None,
+    machine: Machine | None = None,
+    calibration: Path | None = None,
     sample: Path | None = None,
     min_match: float | None = None,
     name: str | None = None,
@@ -90,6 +99,9 @@ def export(  # noqa: PLR0913 - what is made of what, where, and how it is judged
         repository: Triton's folder of models; made if it is missing.
         chain: serves the detector, to compare it with its source before it is installed; None installs it without,
             marked as unverified.
+        machine: times what it can compute in; of that the fastest is taken that passes the gate, and the precision of
+            `options` does not count. None takes that one.
+        calibration: folder of pictures like those that it will see, which an `int8` network is made for.
         sample: folder of images to compare on; None takes the pictures that come with the package.
         min_match: share of the source's detections that must be matched, 0 to 1; None takes the precision's.
         name: the detector's name; None makes one of the file's name.
@@ -109,14 +121,19 @@ def export(  # noqa: PLR0913 - what is made of what, where, and how it is judged
     check_free(repository, name)
     files = open_sample(sample)
     export_bar(options.precision, min_match=min_match)
+    check_calibration(options.precision if machine is None else AUTO_PRECISION, calibration)
     gate = Gate(chain=chain, sample=files, min_match=min_match) if chain is not None else None
+    if machine is not None and gate is None:
+        raise InvalidOptionError("precision 'auto' takes what passes the gate: it cannot be without one")
+    looked_at = _look_at(calibration, progress)
     progress(f"reading {source}")
     raw = load(source, options)
-    made = _make(raw, options, files, progress)
     limit = options.max_pixels or standing_limit(repository, raw.preprocessing.model_name) or DEFAULT_MAX_PIXELS
-    arithmetic = coarsest_arithmetic(raw.model, options.precision)
-    detector = NewDetector(name=name, model=made.model, info=made.info, arithmetic=arithmetic, max_pixels=limit)
-    judgement = pass_gate(detector, raw.reference, gate, progress=progress) if gate is not None else _SKIPPED
+    workshop = _Workshop(name, raw, options, files, looked_at, limit, progress)
+    if machine is None or gate is None:
+        made, judgement, table = workshop.make_one(gate)
+    else:
+        made, judgement, table = workshop.make_fastest(gate, machine)
     info = replace(made.info, verification=judgement.verification)
     progress(f"installing {name} in {repository}")
     installed = install_detector(repository, name, made.model, info, max_pixels=options.max_pixels)
@@ -137,6 +154,7 @@ def export(  # noqa: PLR0913 - what is made of what, where, and how it is judged
         raw_difference=made.difference,
         cost=made.cost,
         engine=judgement.engine,
+        trials=table,
     )
 
 
@@ -154,7 +172,64 @@ class _Made:
     cost: Cost
 
 
-def _make(raw: RawNetwork, options: ExportOptions, files: SampleFiles, progress: Progress) -> _Made:
+@dataclass(frozen=True)
+class _Workshop:
+    """Makes one network in whatever precision, and has it judged."""
+
+    name: str
+    raw: RawNetwork
+    options: ExportOptions
+    files: SampleFiles
+    calibration: Calibration | None
+    max_pixels: int
+    progress: Progress
+
+    def make_one(self, gate: Gate | None) -> tuple[_Made, Judgement, tuple[Trial, ...]]:
+        """In the precision of the options."""
+        made = self.make(self.options.precision)
+        return made, self._judge(made, gate) if gate is not None else _SKIPPED, ()
+
+    def make_fastest(self, gate: Gate, machine: Machine) -> tuple[_Made, Judgement, tuple[Trial, ...]]:
+        """In the precision that is the fastest of those that pass the gate."""
+        made, left_out = make_candidates(self.make, machine, calibrated=self.calibration is not None)
+        detectors = {precision: self._detector(each) for precision, each in made.items()}
+        (picture,) = first_pictures(self.files, 1) or sample_pictures()[:1]
+        self.progress(f"timing {', '.join(detectors)}")
+        timings = machine.time(detectors, network_inputs(detectors["fp32"], picture))
+        taken, judgement, results = choose(timings, lambda each: self._judge(made[each], gate), progress=self.progress)
+        table = tuple(trials(timings, {**left_out, **results}))
+        for line in ("precision, a picture in one instance, and what became of it:", *map(str, table)):
+            self.progress(line)
+        return made[taken], judgement, table
+
+    def make(self, precision: ExportPrecision) -> _Made:
+        """Unjudged."""
+        options = replace(self.options, precision=precision)
+        calibration = self.calibration if precision == INT8 else None
+        return _make(self.raw, options, self.files, calibration, self.progress)
+
+    def _detector(self, made: _Made) -> NewDetector:
+        arithmetic = INT8 if made.info.quantised else made.info.precision
+        return NewDetector(
+            name=self.name, model=made.model, info=made.info, arithmetic=arithmetic, max_pixels=self.max_pixels
+        )
+
+    def _judge(self, made: _Made, gate: Gate) -> Judgement:
+        return pass_gate(self._detector(made), self.raw.reference, gate, progress=self.progress)
+
+
+def _look_at(folder: Path | None, progress: Progress) -> Calibration | None:
+    """The pictures to calibrate on, looked at before anything that takes long."""
+    if folder is None:
+        return None
+    check_installed()
+    progress(f"looking at the calibration pictures in {folder}")
+    return open_calibration(folder, tell=progress)
+
+
+def _make(
+    raw: RawNetwork, options: ExportOptions, files: SampleFiles, calibration: Calibration | None, progress: Progress
+) -> _Made:
     """Compose the served graph, and check it without a server."""
     if options.multi_label:
         check_multi_label(raw.head)
@@ -163,13 +238,20 @@ def _make(raw: RawNetwork, options: ExportOptions, files: SampleFiles, progress:
     raw_outputs = probe(raw, pictures)
     difference = compare_raw(raw, pictures[-(_PROBED_SAMPLES + 1) :], raw_outputs[-(_PROBED_SAMPLES + 1) :])
     check_alive(raw_outputs, raw.head, may_be_empty=raw.score_floor > SCORE_FLOOR)
+    cost = network_cost(raw.model, network_input(raw, pictures[0]))
+    if calibration is not None:
+        progress(f"quantising the network on {len(calibration.files)} pictures ({calibration.scenes} scenes)")
+        raw = replace(raw, model=quantise(raw, calibration), versions={**raw.versions, "nncf": version("nncf")})
+        raw_outputs = probe(raw, pictures)
+        check_alive(raw_outputs, raw.head, may_be_empty=raw.score_floor > SCORE_FLOOR)
     info = _describe(raw, options)
     progress(f"composing the graph ({raw.head.name} head, {len(info.class_names)} classes, {info.preprocessing})")
     candidate_count = raw_outputs[0].shape[raw.head.candidate_axis]
     served = compose(raw.model, raw.head, _settings(raw, info, options, candidate_count=candidate_count))
     progress(f"comparing it with the raw network on {len(pictures)} pictures")
     check = verify(served, info, pictures, raw_outputs)
-    cost = network_cost(raw.model, network_input(raw, pictures[0]))
+    if options.precision == "fp16":
+        served = half_network(served, info, files, progress=progress)
     return _Made(info, _serialise(served), check, difference, cost)
 
 
@@ -214,7 +296,7 @@ def _settings(raw: RawNetwork, info: DetectorInfo, options: ExportOptions, *, ca
         multi_label=info.multi_label,
         iou_threshold=info.iou_threshold,
         score_floor=info.score_floor,
-        nms=options.nms,
+        nms=options.nms_kind,
     )
 
 

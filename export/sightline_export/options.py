@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from sightline.contract import (
+    AUTO_PRECISION,
     DEFAULT_IOU_THRESHOLD,
     DEFAULT_MAX_DETECTIONS,
-    PRECISIONS,
-    Precision,
+    EXPORT_PRECISIONS,
+    ExportPrecision,
     check_fraction,
     check_image_size,
 )
@@ -26,13 +28,14 @@ class ExportOptions:
     """Choices that are fixed in the exported files.
 
     Attributes:
-        precision: arithmetic that the engine is asked for; the graph itself stays FP32.
+        precision: arithmetic of the network; everything behind it is FP32 always. `bf16` is asked of the engine and
+            leaves the graph in FP32, `fp16` and `int8` are types in the graph.
         image_size: side of the square network input in pixels; None takes the model's own.
         iou_threshold: IoU above which the weaker of two boxes of one class is dropped, 0 to 1.
         max_detections: output slots per image, at least 1.
         nms: `operator` is ONNX's NonMaxSuppression (CPU), `static` the matrix form without data-dependent shapes
             (TensorRT, CUDA), `none` takes a checkpoint's NMS-free head. Networks that end in finished detections
-            get none of them.
+            get none of them. None takes `static` for `fp16`, which is for GPUs, else `operator`.
         classes: one name per class id; None takes the model's own.
         multi_label: whether every class of a box above the threshold is a detection of its own, as in the evaluations
             that published tables come from; without it, a box has its best class only.
@@ -45,11 +48,11 @@ class ExportOptions:
         InvalidOptionError: a value is not allowed.
     """
 
-    precision: Precision = "fp32"
+    precision: ExportPrecision = "fp32"
     image_size: int | None = None
     iou_threshold: float = DEFAULT_IOU_THRESHOLD
     max_detections: int = DEFAULT_MAX_DETECTIONS
-    nms: NmsKind = "operator"
+    nms: NmsKind | None = None
     classes: tuple[str, ...] | None = None
     multi_label: bool = False
     family: str | None = None
@@ -57,8 +60,9 @@ class ExportOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_choice("precision", self.precision, PRECISIONS)
-        _check_choice("nms", self.nms, NMS_KINDS)
+        _check_choice("precision", self.precision, EXPORT_PRECISIONS)
+        if self.nms is not None:
+            _check_choice("nms", self.nms, NMS_KINDS)
         if self.image_size is not None:
             check_image_size(self.image_size)
         check_fraction("IoU threshold", self.iou_threshold)
@@ -69,6 +73,11 @@ class ExportOptions:
             family(self.family)
         if self.classes is not None:
             check_class_names(self.classes)
+
+    @property
+    def nms_kind(self) -> NmsKind:
+        """The suppression that it gets."""
+        return self.nms or ("static" if self.precision == "fp16" else "operator")
 
 
 def check_class_names(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,6 +95,21 @@ def check_class_names(names: tuple[str, ...]) -> tuple[str, ...]:
     if twice:
         raise InvalidOptionError(f"class names stand twice: {', '.join(twice)}; give each class its own with --classes")
     return names
+
+
+def check_calibration(precision: str, folder: Path | None) -> None:
+    """Accept calibration pictures where they are needed, and nowhere else; `auto` can do without.
+
+    Raises:
+        InvalidOptionError: they are missing, or nothing is made of them.
+    """
+    if precision == "int8" and folder is None:
+        raise InvalidOptionError(
+            "precision 'int8' needs pictures to calibrate on: give a folder of some hundred like those that the "
+            "detector will see with --calibration, other ones than it is judged on"
+        )
+    if precision not in ("int8", AUTO_PRECISION) and folder is not None:
+        raise InvalidOptionError(f"calibration pictures are for precision 'int8', not for {precision!r}")
 
 
 def _check_choice(what: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sightline.contract import PIXELS_AT_ONCE
 from sightline.errors import CorruptImageError, ImageError, InferenceError
 from sightline.headers import ImageHeader, check_image
 from sightline_server.dlpack import Values
-from sightline_server.pipeline import PIPELINE_ERRORS, Pictures, Pipeline
+from sightline_server.pipeline import PIPELINE_ERRORS, Encoded, Pictures, Pipeline
 
 # DALI's words for what is no picture's fault: a GPU's memory that is full, for example.
 _NOT_THE_PICTURE = re.compile("CUDA (?:driver|runtime) API error[^\n]*|CUDA allocation failed|std::bad_alloc")
@@ -37,22 +38,30 @@ class Preprocessor:
     Args:
         pipeline: the model's pipeline.
         picture_hw: height and width of its pictures in pixels, -1 where they vary; then it takes one image at a time.
-        max_pixels: largest width x height that is decoded; also the most pixels that are decoded at the same time.
+        max_pixels: largest width x height that is decoded.
+        pixels_at_once: most pixels that are decoded at the same time, unless a single image has more.
         dtype: element type of its pictures.
     """
 
     def __init__(
-        self, pipeline: Pipeline, *, picture_hw: tuple[int, int], max_pixels: int, dtype: npt.DTypeLike = np.uint8
+        self,
+        pipeline: Pipeline,
+        *,
+        picture_hw: tuple[int, int],
+        max_pixels: int,
+        pixels_at_once: int = PIXELS_AT_ONCE,
+        dtype: npt.DTypeLike = np.uint8,
     ) -> None:
         self._pipeline = pipeline
         self._blank_hw = tuple(max(1, side) for side in picture_hw)
         self._max_pixels = max_pixels
+        self._pixels_at_once = pixels_at_once
         self._dtype = np.dtype(dtype)
 
-    def run(self, files: Sequence[bytes]) -> Preprocessed:
+    def run(self, files: Sequence[Encoded]) -> Preprocessed:
         """Pictures and errors of `files`, of which there are at most as many as the pipeline takes at once."""
         headers, errors = self._check(files)
-        chunks = list(_chunks(headers, self._max_pixels))
+        chunks = list(_chunks(headers, self._pixels_at_once))
         if len(chunks) == 1 and not errors:
             pictures = self._try(files)
             if isinstance(pictures, Pictures):
@@ -68,18 +77,18 @@ class Preprocessor:
                 images[index], shapes[index] = picture, shape
         return Preprocessed(images, shapes, errors)
 
-    def _check(self, files: Sequence[bytes]) -> tuple[dict[int, ImageHeader], dict[int, Fault]]:
+    def _check(self, files: Sequence[Encoded]) -> tuple[dict[int, ImageHeader], dict[int, Fault]]:
         headers: dict[int, ImageHeader] = {}
         errors: dict[int, Fault] = {}
         for index, data in enumerate(files):
             try:
-                headers[index] = check_image(data, max_pixels=self._max_pixels)
+                headers[index] = check_image(bytes(data), max_pixels=self._max_pixels)
             except ImageError as error:
                 errors[index] = error
         return headers, errors
 
     def _pictures(
-        self, files: Sequence[bytes], headers: dict[int, ImageHeader], chunk: list[int], errors: dict[int, Fault]
+        self, files: Sequence[Encoded], headers: dict[int, ImageHeader], chunk: list[int], errors: dict[int, Fault]
     ) -> Iterator[tuple[int, Values, npt.NDArray[np.int64]]]:
         """Picture and shape of each image of a chunk that can be decoded; the others are put into `errors`."""
         pictures = self._try([files[index] for index in chunk])
@@ -92,19 +101,19 @@ class Preprocessor:
             for index in chunk:
                 yield from self._pictures(files, headers, [index], errors)
 
-    def _try(self, files: Sequence[bytes]) -> Pictures | Exception:
+    def _try(self, files: Sequence[Encoded]) -> Pictures | Exception:
         try:
             return self._pipeline.run(files)
         except PIPELINE_ERRORS as error:
             return error
 
 
-def _chunks(headers: dict[int, ImageHeader], max_pixels: int) -> Iterator[list[int]]:
-    """Indices in order, cut so that no chunk of several images holds more than `max_pixels`."""
+def _chunks(headers: dict[int, ImageHeader], pixels_at_once: int) -> Iterator[list[int]]:
+    """Indices in order, cut so that no chunk of several images holds more than `pixels_at_once`."""
     chunk: list[int] = []
     pixels = 0
     for index, header in headers.items():
-        if chunk and pixels + header.pixels > max_pixels:
+        if chunk and pixels + header.pixels > pixels_at_once:
             yield chunk
             chunk, pixels = [], 0
         chunk.append(index)

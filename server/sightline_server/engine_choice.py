@@ -98,8 +98,9 @@ def _open_on_gpu(config: Mapping[str, Any], model_folder: Path, file: Path, devi
         # Each size makes the GPU's libraries choose and load code, which clients are not to wait for.
         engine.run(sample_inputs(config, model_folder, batch_size))
     asked = _asked(config)
-    reason = "" if asked == engine.precision else f"{asked} is for CPUs, and ONNX Runtime on a GPU knows fp32 only"
-    return engine, _info(engine, threads_per_instance(config), device="gpu", reason=reason)
+    computes = "fp16" if asked == "fp16" else engine.precision
+    reason = "" if asked == computes else f"{asked} is for CPUs, ONNX Runtime on a GPU computes it in fp32"
+    return engine, _info(engine, threads_per_instance(config), computes=computes, device="gpu", reason=reason)
 
 
 def _open_on_cpu(config: Mapping[str, Any], model_folder: Path, file: Path) -> tuple[Engine, EngineInfo]:
@@ -113,11 +114,12 @@ def _open_on_cpu(config: Mapping[str, Any], model_folder: Path, file: Path) -> t
         wish, problem = choose_precision(asked, ("fp32",)), str(error)
     if problem:
         engine = OnnxRuntimeEngine(file, threads=threads)
-        reason = f"{problem}; ONNX Runtime knows fp32 only" if asked != "fp32" else problem
+        reason = f"{problem}; ONNX Runtime knows fp32 only" if asked not in ("fp32", "int8") else problem
     else:
         engine = OpenVinoEngine(file, precision=wish.precision, threads=threads)
         reason = wish.reason
-    return engine, _info(engine, threads, reason=reason)
+    computes = asked if asked == "int8" else engine.precision
+    return engine, _info(engine, threads, computes=computes, reason=reason)
 
 
 def _asked(config: Mapping[str, Any]) -> str:
@@ -125,11 +127,14 @@ def _asked(config: Mapping[str, Any]) -> str:
     return precision
 
 
-def _info(engine: Engine, threads: int, *, device: Device = "cpu", reason: str = "") -> EngineInfo:
+def _info(
+    engine: Engine, threads: int, *, computes: str | None = None, device: Device = "cpu", reason: str = ""
+) -> EngineInfo:
+    """What to tell of an engine; `computes` is the arithmetic of its layers where the graph's types decide it."""
     return EngineInfo(
         engine=engine.name,
         version=engine.version,
-        precision=engine.precision,
+        precision=computes or engine.precision,
         threads=threads,
         device=device,
         reason=reason,
@@ -149,7 +154,14 @@ def _check_names(kind: str, declared: Sequence[Mapping[str, Any]], present: Sequ
 
 
 def choose_precision(asked: str, available: tuple[Precision, ...]) -> Wish:
-    """The precision that is asked for, or fp32 with the reason."""
+    """What the engine is to be asked for: fp32 with the reason where the CPU cannot compute what the model wants.
+
+    The numbers of 8 bits of an `int8` model stand in its graph, and the rest of it is fp32.
+    """
+    if asked == "int8":
+        return Wish("fp32")
+    if asked == "fp16":
+        return Wish("fp32", "fp16 is for GPUs: a CPU computes it in fp32")
     for precision in available:
         if precision == asked:
             return Wish(precision)

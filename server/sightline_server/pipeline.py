@@ -25,6 +25,9 @@ GPU_SWITCH = "ON_GPU"
 PIPELINE_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, MemoryError)
 
 
+Encoded = bytes | npt.NDArray[np.uint8]
+"""The bytes of an image file."""
+
 _MODULE_NAME = "sightline_preprocessing_model"
 
 
@@ -95,7 +98,7 @@ class Pipeline:
         self._pipeline: Any = None
         self._built()
 
-    def run(self, files: Sequence[bytes]) -> Pictures:
+    def run(self, files: Sequence[Encoded]) -> Pictures:
         """Decode image files, none of them empty, and bring them to size; numpy arrays stay valid until the next run.
 
         Raises:

@@ -182,6 +182,11 @@ def test_a_second_run_replaces_the_first_and_never_reads_its_pictures(url: str, 
         (["--annotations", __file__], 2, "--annotations belongs to --format coco"),
         (["--annotations", __file__, "--format", "coco"], 2, "no COCO annotations file"),
         (["--yolo-scores"], 2, "--yolo-scores belongs to --format yolo"),
+        (["--overlap", "0.2"], 2, "--overlap belongs to --tile"),
+        (["--tiles-only"], 2, "--tiles-only belongs to --tile"),
+        (["--tile", "640", "--overlap", "0.9"], 2, "overlap is 0.9; it must lie from 0 to 0.5"),
+        (["--tile", "640", "--overlap", "nan"], 2, "overlap is nan"),
+        (["--tile", "100"], 2, "320 to 4096"),
         (["--output", __file__], 1, "cannot make the folder"),
         (["--url", "127.0.0.1:9"], 1, "start one with `sightline serve`"),
     ],
@@ -193,6 +198,25 @@ def test_wrong_usage_is_said_before_anything_runs(
     assert ran.returncode == status, ran.stderr
     assert message in " ".join(ran.stderr.decode().split())
     assert b"Traceback" not in ran.stderr
+    assert not (tmp_path / "out" / "results.jsonl").exists()
+
+
+def test_large_pictures_in_tiles(url: str, photos: Path, tmp_path: Path) -> None:
+    assert cv2.imwrite(str(photos / "large.jpg"), np.full((1000, 1500, 3), 200, np.uint8))
+    ran = detect(photos, "--url", url, "--output", tmp_path / "out", "--tile", "640", "--overlap", "0.25")
+    assert ran.returncode == 0, ran.stderr
+    found = {Path(each["source"]).name: each["detections"] for each in lines(tmp_path / "out" / "results.jsonl")}
+    assert [each["box_xyxy"] for each in found["large.jpg"]] == [[0, 0, 1500, 1000]]
+    assert [each["box_xyxy"] for each in found["y.png"]] == [[0, 0, 40, 32]]
+    assert b"shrunk to the 320 that the model takes" in ran.stderr
+
+
+def test_tiles_that_the_network_would_see_enlarged_are_wrong_usage(
+    server: EmbeddedServer, noop_model: str, photos: Path, tmp_path: Path
+) -> None:
+    ran = detect(photos, "--url", server.grpc_url, "--model", noop_model, "--output", tmp_path / "out", "--tile", "320")
+    assert ran.returncode == 2
+    assert b"do not match the network" in ran.stderr
     assert not (tmp_path / "out" / "results.jsonl").exists()
 
 

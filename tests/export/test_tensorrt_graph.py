@@ -18,6 +18,7 @@ from sightline.detections import Detections
 from sightline.detector_info import DetectorInfo
 from sightline.errors import CheckpointError, ExportError, VerificationError
 from sightline.preprocessing import Preprocessing
+from sightline_export.agreement import agreement_bar, check_agreement, find_all, read_pictures
 from sightline_export.graph import GraphSettings, compose
 from sightline_export.graph.half import element_types, to_half
 from sightline_export.graph.rounding import with_rounding
@@ -26,7 +27,6 @@ from sightline_export.heads import HEADS
 from sightline_export.pixels import PixelFormat
 from sightline_export.sample import SampleFiles, open_sample
 from sightline_export.session import Session
-from sightline_export.tensorrt.agreement import agreement_bar, check_agreement, find_all, read_pictures
 from sightline_export.tensorrt.network import plan_graph, read_served
 from sightline_export.tensorrt.plannable import check_plannable
 from sightline_export.tensorrt.sources import Source, find_sources

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,13 @@ from tests.server import failing_pipeline
 from tests.server.letterbox_reference import encode, largest_difference, picture, reference
 
 from sightline.errors import CorruptImageError, ImageError, InferenceError, LaunchError
+from sightline.headers import inspect_header
 from sightline.preprocessing import Preprocessing
 from sightline_export.preprocessing import render_dali
 
 pytest.importorskip("nvidia.dali")
 from sightline_server.decoding import Preprocessor
-from sightline_server.pipeline import Pipeline
+from sightline_server.pipeline import Pictures, Pipeline
 
 MAX_PIXELS = 200_000_000
 BATCH_SIZE = 16
@@ -233,11 +234,24 @@ def test_the_cpu_takes_over_where_a_gpu_was_found_and_failed(tmp_path: Path, *, 
     assert largest_difference(pipeline.run([data]).images[0], expected) <= 1
 
 
-def test_a_batch_above_the_pixel_limit_is_decoded_in_parts(pipeline: Pipeline, photos: list[bytes]) -> None:
+def test_a_batch_above_the_pixel_limit_is_decoded_in_parts(
+    pipeline: Pipeline, photos: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=MAX_PIXELS).run(photos)
     expected = whole.images.copy(), whole.original_shapes.copy()
-    in_parts = Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=640 * 640).run(photos)
+    run, at_once = pipeline.run, list[list[int]]()
+
+    def counted(files: Sequence[bytes]) -> Pictures:
+        at_once.append([inspect_header(data).pixels for data in files])
+        return run(files)
+
+    monkeypatch.setattr(pipeline, "run", counted)
+    in_parts = Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=MAX_PIXELS, pixels_at_once=640 * 640).run(
+        photos
+    )
     assert in_parts.errors == {}
+    assert sum(map(len, at_once)) == BATCH_SIZE
+    assert all(len(pixels) == 1 or sum(pixels) <= 640 * 640 for pixels in at_once)
     assert np.array_equal(in_parts.images, expected[0])
     assert np.array_equal(in_parts.original_shapes, expected[1])
     refused = Preprocessor(pipeline, picture_hw=(640, 640), max_pixels=1000).run(photos)

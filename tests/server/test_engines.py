@@ -111,7 +111,9 @@ def test_choose_precision() -> None:
     assert choose_precision("bf16", ("fp32", "bf16")).precision == "bf16"
     assert choose_precision("bf16", ("fp32",)).precision == "fp32"
     assert choose_precision("bf16", ("fp32",)).reason == "this CPU has no bf16"
-    assert "not for CPUs" in choose_precision("fp16", ("fp32", "bf16")).reason
+    assert "for GPUs" in choose_precision("fp16", ("fp32", "bf16")).reason
+    assert "not for CPUs" in choose_precision("fp8", ("fp32", "bf16")).reason
+    assert (choose_precision("int8", ("fp32",)).precision, choose_precision("int8", ("fp32",)).reason) == ("fp32", "")
 
 
 def test_a_crash_is_told_from_a_failure(tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

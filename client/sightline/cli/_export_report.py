@@ -54,6 +54,7 @@ def as_json(report: ExportReport, *, seconds: float) -> dict[str, Any]:
         "flops": report.cost.flops,
         "verification": asdict(report.verification),
         "verified_with": asdict(report.engine) if report.engine is not None else None,
+        "trials": [asdict(trial) for trial in report.trials],
         "raw_difference": report.raw_difference.worst,
         "installed": str(report.installed.ensemble),
         "size_bytes": report.installed.size_bytes,

@@ -16,10 +16,11 @@ from sightline.cli._server_options import batch_size_option, server_options, tim
 from sightline.cli._signals import EXIT_INTERRUPTED
 from sightline.contract import DEFAULT_MAX_PIXELS, DEFAULT_SCORE_THRESHOLD
 from sightline.errors import InvalidOptionError, ModelNotFoundError
+from sightline.tiling import DEFAULT_OVERLAP, LARGEST_OVERLAP, Tiling
 
 if TYPE_CHECKING:
     from sightline.cli._server_options import Server
-    from sightline.client import Client
+    from sightline.client import Client, ClientOptions
     from sightline.job import JobReport
     from sightline.sources import Sources
     from sightline.writers import Writer
@@ -36,6 +37,7 @@ Examples:
   sightline detect a.jpg b.png --classes person,car --url 10.0.0.5:8001
   sightline detect photos/ --model yolov8n --url gpu.example.com:8443 --tls --token-file token
   sightline detect photos/ --format coco --annotations instances.json
+  sightline detect aerial/ --model yolov8n_1280 --tile 1280 --overlap 0.2
   find . -name '*.jpg' -print0 | sightline detect - --null
   sightline detect photos/ --model fleet         (a group: several detectors, one decode)
   jq -r 'select(.detections | any(.class_name == "dog")) | .source' results/results.jsonl
@@ -113,6 +115,20 @@ def _parse_formats(context: click.Context, parameter: click.Parameter, value: st
     show_default=True,
     help="Largest picture that is sent, width x height.",
 )
+@click.option(
+    "--tile",
+    type=int,
+    metavar="PIXELS",
+    help="Look at larger pictures in square tiles of this side, and once as a whole: finds small objects. Best the "
+    "model's own input size.",
+)
+@click.option(
+    "--overlap",
+    type=float,
+    metavar="FRACTION",
+    help=f"Part of its side that a tile shares with the next, 0 to {LARGEST_OVERLAP}; {DEFAULT_OVERLAP} by default.",
+)
+@click.option("--tiles-only", is_flag=True, help="With --tile: do not look at the whole picture too.")
 @timeout_option
 @click.option("-0", "--null", is_flag=True, help="Paths on standard input end with NUL bytes instead of lines.")
 def command(images: tuple[str, ...], server: Server, **choices: Any) -> None:
@@ -129,16 +145,43 @@ def command(images: tuple[str, ...], server: Server, **choices: Any) -> None:
             score_threshold=choices["confidence"],
             timeout_seconds=choices["timeout"],
             max_pixels=choices["max_pixels"],
+            tiling=_tiling(choices),
             access=server.access,
         )
         _check_formats(choices)
         model = choices["model"] or only_model(server)
         with Client(server.url, model=model, options=options) as client:
             classes = _check_classes(client, server, choices["classes"])
+            _check_tiling(client, options)
             report = _run(client, images, classes, choices)
     except InvalidOptionError as error:
         raise click.UsageError(str(error)) from error
     raise SystemExit(EXIT_INTERRUPTED if report.interrupted else EXIT_FAILED if has_failed(report) else 0)
+
+
+def _tiling(choices: dict[str, Any]) -> Tiling | None:
+    if choices["tile"] is not None:
+        overlap = DEFAULT_OVERLAP if choices["overlap"] is None else choices["overlap"]
+        return Tiling(tile=choices["tile"], overlap=overlap, whole=not choices["tiles_only"])
+    for option, given in (("--overlap", choices["overlap"] is not None), ("--tiles-only", choices["tiles_only"])):
+        if given:
+            raise InvalidOptionError(f"{option} belongs to --tile, which is not given")
+    return None
+
+
+def _check_tiling(client: Client, options: ClientOptions) -> None:
+    """Refuse tiles that do not match the network, before anything is read; tell where they are shrunk."""
+    if options.tiling is None:
+        return
+    preprocessing = client.info.preprocessing
+    options.tiling.check_fits(preprocessing)
+    side = preprocessing.image_size
+    if side is not None and options.tiling.tile > side:
+        click.echo(
+            f"tiles of {options.tiling.tile} pixels are shrunk to the {side} that the model takes; the smallest "
+            f"objects are found with --tile {side}, or a model exported with a larger --imgsz",
+            err=True,
+        )
 
 
 def _check_formats(choices: dict[str, Any]) -> None:

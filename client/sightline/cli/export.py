@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sightline import contract
 from sightline.cli._export_report import as_json, print_summary
 from sightline.cli._files import check_place, write_json
+from sightline.cli._machine import EngineMachine
 from sightline.cli._repository import repository_option
 from sightline.errors import MissingDependencyError
 from sightline.parity import PRECISION_DEMANDS
 from sightline_export.families import FAMILIES
-from sightline_export.options import ExportOptions
+from sightline_export.options import ExportOptions, check_calibration
 from sightline_export.source_file import check_source
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ Examples:
   sightline export yolox_s.onnx --family yolox
   sightline export model.pth --family detecto --classes alien,bat,witch
   sightline export best.pt --sample validation/images --json export.json
+  sightline export best.pt --precision int8 --calibration train/images --sample validation/images
+  sightline export best.pt --precision auto --calibration train/images --sample validation/images
 
 \b
 Families:
@@ -45,10 +48,17 @@ Families:
 @click.option("--name", help="Name of the served model; without it, one is made of the file's name.")
 @click.option(
     "--precision",
-    type=click.Choice(get_args(contract.Precision)),
-    default=contract.PRECISIONS[0],
+    type=click.Choice([*contract.EXPORT_PRECISIONS, contract.AUTO_PRECISION]),
+    default=contract.EXPORT_PRECISIONS[0],
     show_default=True,
-    help="Arithmetic that the engine is asked for; bf16 is faster where the CPU has it.",
+    help="Arithmetic of the network: bf16 for CPUs that have it, fp16 for GPUs, int8 for CPUs, with --calibration; "
+    "auto measures them here and takes the fastest that passes the gate.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of some hundred pictures that int8 is made for: like those that it will see, and other ones than it "
+    "is judged on.",
 )
 @click.option("--imgsz", type=int, help="Side of the network's input, in pixels; without it, the model's own.")
 @click.option(
@@ -74,9 +84,8 @@ Families:
 @click.option(
     "--nms",
     type=click.Choice(["operator", "static", "none"]),
-    default="operator",
-    show_default=True,
-    help="operator for CPUs, static for GPUs; none takes the NMS-free head of v10 and 26.",
+    help="operator for CPUs, static for GPUs; without it, static for fp16, else operator; none takes the NMS-free head "
+    "of v10 and 26.",
 )
 @click.option(
     "--family",
@@ -120,18 +129,22 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
     """
     # What can be refused at once is refused before anything heavy is imported.
     options = _options(choices)
+    check_calibration(choices["precision"], choices["calibration"])
     check_source(source, family=options.family)
     if name is not None:
         contract.check_model_name(name)
     if choices["json_file"] is not None:
         check_place(choices["json_file"])
     chain = None if choices["no_gate"] else _embedded_chain()
+    machine = EngineMachine() if choices["precision"] == contract.AUTO_PRECISION else None
     export = _import_export()
     started = time.monotonic()
     report = export(
         source,
         repository=repository,
         chain=chain,
+        machine=machine,
+        calibration=choices["calibration"],
         sample=choices["sample"],
         min_match=choices["min_match"],
         name=name,
@@ -147,7 +160,7 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
 def _options(choices: Mapping[str, Any]) -> ExportOptions:
     classes = choices["classes"]
     return ExportOptions(
-        precision=choices["precision"],
+        precision=choices["precision"] if choices["precision"] != contract.AUTO_PRECISION else "fp32",
         image_size=choices["imgsz"],
         iou_threshold=choices["iou"],
         max_detections=choices["max_det"],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sightline.served import ServedModel
 
 _FIRST_NAMES = 8
+_QUANTISED = ", of a network that is quantised to 8 bits"
 _EPILOG = """\b
 Examples:
   sightline models
@@ -90,7 +91,7 @@ def _facts(model: ServedModel) -> Iterator[tuple[str, str]]:
     yield "classes", f"{len(names)}: {', '.join(names[:_FIRST_NAMES])}{more}"
     labels = ", every class of a box" if info.multi_label else ""
     yield "size", f"{info.preprocessing}, at most {info.max_detections} detections{labels}"
-    yield "precision", info.precision + (", of a network that is quantised to 8 bits" if info.quantised else "")
+    yield "precision", info.precision + (_QUANTISED if info.quantised and info.precision != "int8" else "")
     yield "engine", _engine(model)
     yield "gate", describe_verification(info.verification)
     versions = ", ".join(f"{package} {version}" for package, version in info.versions.items())

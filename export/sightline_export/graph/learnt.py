@@ -43,6 +43,16 @@ def decoding(graph: onnx.GraphProto, raw: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def last_learnt(graph: onnx.GraphProto, raw: str) -> frozenset[str]:
+    """First outputs of the learnt layers that `decoding` begins at."""
+    made_by = {name: node for node in graph.node for name in node.output}
+    decoded = decoding(graph, raw)
+    known = constants(graph)
+    given = {name for node in graph.node if node.output[0] in decoded for name in node.input} | {raw}
+    behind = (made_by[name] for name in given if name in made_by)
+    return frozenset(node.output[0] for node in behind if node.output[0] not in decoded and _is_learnt(node, known))
+
+
 def _is_learnt(node: onnx.NodeProto, known: Mapping[str, Array | None]) -> bool:
     """Whether it multiplies by weights; those of the DFL are the numbers 0, 1, 2 … and nothing that was learnt."""
     if node.op_type not in _LEARNT:

@@ -12,12 +12,11 @@ from google.protobuf.message import DecodeError
 
 from sightline.contract import PlanPrecision
 from sightline.detector_info import DetectorInfo
-from sightline.errors import CheckpointError
-from sightline_export.graph.compose import BACK, finish
-from sightline_export.graph.half import to_half
-from sightline_export.graph.learnt import decoding
+from sightline.errors import CheckpointError, NotPlannableError
+from sightline_export.graph.compose import finish
 from sightline_export.graph.settings import GraphSettings
-from sightline_export.graph.take_apart import Parts, part_of, take_apart
+from sightline_export.graph.take_apart import Parts, take_apart
+from sightline_export.half_network import network_to_half
 from sightline_export.heads import HEADS, Head
 from sightline_export.pixels import ZERO_TO_ONE
 from sightline_export.session import Session
@@ -40,20 +39,21 @@ def read_served(file: Path) -> onnx.ModelProto:
 def plan_graph(served: onnx.ModelProto, info: DetectorInfo, precision: PlanPrecision) -> onnx.ModelProto:
     """The served graph with the static suppression, for a strongly typed TensorRT network.
 
-    With `fp16` the network alone computes in FP16: what is done to the pixels before it, and everything behind its last
-    learnt layers (decoding, suppression, the way back to the original picture), stays in FP32.
+    With `fp16` the network alone computes in FP16; see `half_network`. A detector that was exported in FP16 is taken as
+    it is.
 
     Raises:
         ExportError: it cannot become a plan.
     """
     check_plannable(info)
+    if info.precision == "fp16" and precision == "fp32":
+        raise NotPlannableError("it was exported in fp16: build it with --precision fp16, or export it in fp32")
     head = HEADS[info.head]
     parts = take_apart(served)
     planned = finish(parts.before_back, head, _settings(parts, info, head))
-    if precision == "fp32":
+    if precision in (info.precision, "fp32"):
         return planned
-    behind = {name for node in planned.graph.node if part_of(node) == BACK for name in node.output}
-    return to_half(planned, begins=parts.pictures, without=decoding(planned.graph, parts.raw) | behind)
+    return network_to_half(planned, parts)
 
 
 def _settings(parts: Parts, info: DetectorInfo, head: Head) -> GraphSettings:

@@ -8,9 +8,9 @@ import onnx
 
 from sightline.errors import ExportError
 from sightline.parity import MINIMUM_REFERENCE
+from sightline_export.agreement import agreement_bar, check_agreement
 from sightline_export.sample import open_sample
 
-from .agreement import agreement_bar, check_agreement
 from .network import plan_graph, read_served
 from .options import BuildOptions
 from .sources import Source

@@ -1,0 +1,69 @@
+"""This machine's engines for CPUs, timed as they would serve."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.contract import MODEL_VERSION, ONNX_FILE, EngineInfo, ExportPrecision, network_name
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from sightline_export.fastest import Timing
+    from sightline_export.gate import NewDetector
+    from sightline_server.engines import Engine
+
+_ROUNDS = 15
+_UNTIMED = 3
+"""First runs, in which engines allocate."""
+
+
+class EngineMachine:
+    """The processor of this machine, as the stand-in backend uses it: one instance with its share of the cores."""
+
+    def lacks(self, precision: ExportPrecision) -> str:
+        """Why its processor does not compute in a precision; empty where it does."""
+        from sightline_server.engine_choice import choose_precision
+        from sightline_server.engines import openvino_precisions
+
+        return choose_precision(precision, openvino_precisions()).reason
+
+    def time(
+        self, detectors: Mapping[ExportPrecision, NewDetector], inputs: Mapping[str, npt.NDArray[Any]]
+    ) -> Mapping[ExportPrecision, Timing]:
+        """Median seconds of each network for the inputs, taking turns.
+
+        Raises:
+            LaunchError: an engine cannot load a network.
+            MissingDependencyError: there is no engine.
+        """
+        from sightline_export.fastest import Timing
+
+        with tempfile.TemporaryDirectory(prefix="sightline-timing-") as name:
+            opened = {each: _open(detector, Path(name) / each) for each, detector in detectors.items()}
+            taken: dict[ExportPrecision, list[float]] = {precision: [] for precision in opened}
+            for turn in range(_UNTIMED + _ROUNDS):
+                for precision, (engine, _) in opened.items():
+                    started = time.perf_counter()
+                    engine.run(inputs)
+                    if turn >= _UNTIMED:
+                        taken[precision].append(time.perf_counter() - started)
+        return {each: Timing(opened[each][1], statistics.median(seconds)) for each, seconds in taken.items()}
+
+
+def _open(detector: NewDetector, repository: Path) -> tuple[Engine, EngineInfo]:
+    from google.protobuf.json_format import MessageToDict
+
+    from sightline_export.config import CONFIG_FILE, parse
+    from sightline_export.repository import install_detector
+    from sightline_server.engine_choice import open_engine
+
+    install_detector(repository, detector.name, detector.model, detector.info, max_pixels=detector.max_pixels)
+    folder = repository / network_name(detector.name)
+    config = MessageToDict(parse((folder / CONFIG_FILE).read_text()), preserving_proto_field_name=True)
+    return open_engine(config, folder, folder / str(MODEL_VERSION) / ONNX_FILE)
