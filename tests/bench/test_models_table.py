@@ -46,3 +46,21 @@ def test_results_grow_row_by_row(tmp_path: Path) -> None:
     assert "one" in again
     assert again["one"] == {"seconds": 1.0}
     assert [path.name for path in tmp_path.iterdir()] == ["models.json"]
+
+
+def test_a_row_is_a_line_without_lists_of_classes_and_images(tmp_path: Path) -> None:
+    results = Results(tmp_path / "models.json")
+    served = {"ap_50_95": 0.4, "classes": [{"name": "cat"}]}
+    results.add("one", {"evaluation": {"served": served, "images": {"evaluated": ["a.jpg"], "failed": {}}}})
+    results.add("two", {"export": {"class_names": ["cat"], "head": "anchors_last"}})
+    assert results["one"] == {"evaluation": {"served": {"ap_50_95": 0.4}, "images": {"failed": {}}}}
+    begin, one, two, end = (tmp_path / "models.json").read_text().splitlines()
+    assert (begin, end) == ("{", "}")
+    assert one.startswith('"one": {')
+    assert one.endswith(",")
+    assert two == '"two": {"export": {"head": "anchors_last"}}'
+
+
+def test_the_kept_results_stay_small() -> None:
+    names = [row.name for row in rows()]
+    assert len(RESULTS.read_text(encoding="utf-8").splitlines()) <= len(names) + 2

@@ -40,7 +40,7 @@ written by
 make models
 ```
 
-which runs the rows that have no result yet; `bench/results/models.json` keeps all that was measured.
+which runs the rows that have no result yet; `bench/results/models.json` has a line of figures for each.
 
 - **weights**: *official* checkpoints, and those *quantised* by others, are judged on 100 photos of COCO val2017, with
   the mAP of both sides under one protocol (see [evaluation](evaluation.md)). *Random* weights are seeded and arranged

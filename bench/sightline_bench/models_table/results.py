@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+_LEFT_OUT = frozenset({"class_names", "classes", "evaluated", "installed", "mean_precision_at_recalls_iou_50", "model"})
+"""Long lists, class by class and image by image, and what another key says already: `sightline evaluate --json` has
+them."""
+
 
 class Results:
-    """Measurements by row name, kept in a JSON file.
+    """Measurements by row name, kept in a JSON file that has a line for each row.
 
     Args:
         file: read if it is there; written after every row.
@@ -25,8 +29,17 @@ class Results:
         return self._measured[name]
 
     def add(self, name: str, measured: dict[str, Any]) -> None:
-        """Keep a row's measurement."""
-        self._measured[name] = measured
+        """Keep what a reader needs to judge a row's measurement."""
+        self._measured[name] = _judged_by(measured)
+        lines = (f"{json.dumps(name)}: {json.dumps(each, ensure_ascii=False)}" for name, each in self._measured.items())
         part = self._file.with_name(self._file.name + ".part")
-        part.write_text(json.dumps(self._measured, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
         part.rename(self._file)
+
+
+def _judged_by(measured: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _judged_by(value) if isinstance(value, dict) else value
+        for key, value in measured.items()
+        if key not in _LEFT_OUT
+    }
