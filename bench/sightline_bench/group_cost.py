@@ -21,35 +21,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
-from sightline import Client, ClientOptions, Detections
+from sightline import Client, ClientOptions
 from sightline.contract import NETWORK_SUFFIX, PREPROCESSING_PREFIXES
 from sightline.detector_info import DetectorInfo
+from sightline_bench.group_agreement import BATCH_SIZE, Agreement, agreements
 from sightline_bench.networks_alone import NetworksAlone
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
-BATCH_SIZE = 8
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """What a member of the group finds, compared with what it finds when it is asked alone.
-
-    Attributes:
-        objects: found alone, in all images.
-        images_identical: images whose detections are the same to the last bit.
-        images_same: images with the same objects, in the same order, of the same classes.
-        largest_shift_pixels: of any side of a box, where the objects are the same.
-        largest_score_difference: likewise.
-    """
-
-    objects: int
-    images_identical: int
-    images_same: int
-    largest_shift_pixels: float
-    largest_score_difference: float
 
 
 @dataclass(frozen=True)
@@ -76,21 +55,6 @@ class Cost:
         return self.decoding + self.networks + self.triton
 
 
-def compare(alone: Sequence[Detections], grouped: Sequence[Detections]) -> Agreement:
-    """Both of the same images, in the same order."""
-    pairs = list(zip(alone, grouped, strict=True))
-    same = [pair for pair in pairs if np.array_equal(pair[0].class_ids, pair[1].class_ids)]
-    shifts = [float(np.abs(one.boxes_xyxy - other.boxes_xyxy).max(initial=0)) for one, other in same]
-    scores = [float(np.abs(one.scores - other.scores).max(initial=0)) for one, other in same]
-    return Agreement(
-        objects=sum(map(len, alone)),
-        images_identical=sum(shift == 0 and score == 0 for shift, score in zip(shifts, scores, strict=True)),
-        images_same=len(same),
-        largest_shift_pixels=max(shifts, default=0.0),
-        largest_score_difference=max(scores, default=0.0),
-    )
-
-
 class Bench:
     """One server, and the ways to ask it."""
 
@@ -105,15 +69,9 @@ class Bench:
 
     def agreements(self, *, score_threshold: float) -> dict[str, Agreement]:
         """Every member's, by name."""
-        with self._client(self._group) as client:
-            results = list(client.stream(self._images, batch_size=BATCH_SIZE, score_threshold=score_threshold))
-        found = {}
-        for member in self.members:
-            with self._client(member) as client:
-                alone = list(client.stream(self._images, batch_size=BATCH_SIZE, score_threshold=score_threshold))
-            grouped = [result.unwrap_group()[member] for result in results]
-            found[member] = compare([result.unwrap() for result in alone], grouped)
-        return found
+        return agreements(
+            self._server.grpc_url, self._group, self.members, self._images, score_threshold=score_threshold
+        )
 
     def ways(self) -> dict[str, Callable[[], None]]:
         """What takes turns, by name."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _DRAWN_PICTURES = 4
 """Of the bundled pictures: with at least 50 detections in each they are enough for a verdict."""
-_LEARNT_PICTURES = 6
+LEARNT_PICTURES = 6
+"""That Detecto is judged on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ def _train_detecto(folder: Path) -> Material:
 
     sample, annotations = folder / "pictures", folder / "annotations.json"
     sample.mkdir()
-    learnt = {f"{index}.png": strip for index, strip in enumerate(strips(_LEARNT_PICTURES))}
+    learnt = {f"{index}.png": strip for index, strip in enumerate(strips(LEARNT_PICTURES))}
     for name, strip in learnt.items():
         cv2.imwrite(str(sample / name), strip.picture[..., ::-1])
     annotations.write_text(json.dumps(_as_coco(learnt, CLASSES)), encoding="utf-8")
