@@ -166,12 +166,13 @@ def check_model_name(name: str) -> str:
     if not _MODEL_NAME.fullmatch(name):
         raise InvalidOptionError(
             f"model name {name!r} is not allowed: begin with a letter, then letters, digits, '_' and '.', at most 100 "
-            "(the DALI backend refuses hyphens and spaces); choose another with --name"
+            "(the DALI backend refuses hyphens and spaces); choose another (`sightline export` takes it with --name)"
         )
     if name.endswith(NETWORK_SUFFIX) or name.startswith(PREPROCESSING_PREFIXES):
         raise InvalidOptionError(
             f"model name {name!r} is reserved: names that end in {NETWORK_SUFFIX!r} or begin with "
-            f"{', '.join(map(repr, PREPROCESSING_PREFIXES))} belong to a detector's parts; choose another with --name"
+            f"{', '.join(map(repr, PREPROCESSING_PREFIXES))} belong to a detector's parts; choose "
+            "another (`sightline export` takes it with --name)"
         )
     return name
 

@@ -114,13 +114,13 @@ class _Listing:
         try:
             config = self._config(name)
             served = read_served(config, self._config)
+            if isinstance(served, ServedGroup):
+                return self._group(served)
+            return self._detector(name, served, self._network_config(config).backend)
         except ModelNotFoundError as error:  # unloaded meanwhile
             return ServedModel(name=name, ready=False, reason=str(error))
         except ContractMismatchError as error:
             return ServedModel(name=name, ready=True, reason=str(error), backend=config.backend)
-        if isinstance(served, ServedGroup):
-            return self._group(served)
-        return self._detector(name, served, self._network_config(config).backend)
 
     def _group(self, served: ServedGroup) -> ServedModel:
         members = (

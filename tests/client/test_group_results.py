@@ -154,6 +154,16 @@ def test_what_one_member_cannot_write_keeps_no_other_from_it(tmp_path: Path) -> 
     assert (tmp_path / "cars" / "labels" / "a.txt").read_text().startswith("0 ")
 
 
+def test_a_group_that_was_made_anew_meanwhile_is_not_written_in_part(tmp_path: Path) -> None:
+    pool = WriterPool([GroupWriter(tmp_path, ["pets.v2", "boats"], CocoWriter)], errors=ErrorLog(tmp_path))
+    with pool:
+        pool.submit(result())
+    assert (pool.done, pool.failed) == (0, 1)
+    (line,) = lines(tmp_path / "errors.jsonl")
+    assert "the group has other members (pets.v2, cars) than when this run began (pets.v2, boats)" in line["reason"]
+    assert json.loads((tmp_path / "pets.v2" / "coco_results.json").read_text()) == []
+
+
 def test_a_single_detectors_result_has_no_place_in_it(tmp_path: Path) -> None:
     writer: Writer = GroupWriter(tmp_path, grouped(), CocoWriter)
     with pytest.raises(InvalidOptionError, match="result of one detector"):

@@ -215,9 +215,28 @@ def test_the_command_tells_what_is_shared(repository: Path) -> None:
     assert "mixed is ready: 2 detectors on 2 decodes" in two.output
     assert "note: each picture is decoded 2 times, not once" in two.output
     assert "first by letterbox_640; small by letterbox_320" in two.output
+    assert "exported with the same --imgsz" in two.output
+    assert "a request holds" not in two.output
     again = group("mixed", "first", "small", "--replace", "--repository", repository, "--json")
     made = json.loads(again.stdout)
     assert made["replaced"]
     assert made["decoders"] == {"letterbox_640": ["first"], "letterbox_320": ["small"]}
     assert made["members"]["small"]["class_names"] == ["helmet"]
     assert made["outputs"][-1] == "small.classes"
+
+
+def test_the_command_does_not_advise_what_does_not_help(repository: Path) -> None:
+    """No --imgsz makes a letterbox of a stretch, and whoever adds a torchvision detector pays for it in batches."""
+    for name, way in {
+        "stretched": Preprocessing.stretch(640),
+        "resized": Preprocessing.resize(shorter=800, longest=1333),
+    }.items():
+        write_good_repository(repository, detector=name, info=replace(INFO, preprocessing=way))
+    kinds = group("kinds", "first", "stretched", "--repository", repository).output
+    assert "There is no sharing between kinds (letterbox, stretch)" in kinds
+    assert "--imgsz" not in kinds
+    slow = group("slow", "first", "resized", "few.v2", "--repository", repository).output
+    assert "up to 1 image\n" in slow
+    assert "note: a request holds 1 image, not 16, because resized takes no more" in slow
+    some = group("some", "first", "small", "stretched", "--repository", repository).output
+    assert "Members that see a letterbox share it when they are exported with the same --imgsz" in some

@@ -311,7 +311,7 @@ def test_an_export_that_fails_leaves_the_old_one(tmp_path: Path, tiny_onnx: Path
 
 @pytest.mark.parametrize("name", ["with-hyphen", "a b", "1st", "", "x_net", "letterbox_9", "../up", "é"])
 def test_names_that_are_not_allowed(name: str, tmp_path: Path, tiny_onnx: Path) -> None:
-    with pytest.raises(InvalidOptionError, match="choose another with --name"):
+    with pytest.raises(InvalidOptionError, match="takes it with --name"):
         export(tiny_onnx, repository=tmp_path / "repository", chain=None, name=name)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 from tests.export.fake_tensorrt import write_tiny_detector
 from tests.export.tensorrt_workshop import Workshop
 
+from sightline.cli import cli
 from sightline.errors import InvalidOptionError
 from sightline_export.groups import install_group
 from sightline_export.tensorrt.plans import outdated, roll_back
@@ -36,6 +38,24 @@ def test_groups_follow_the_version_that_is_served(workshop: Workshop) -> None:
     roll_back(workshop.plans, "tiny")
     assert config.read_text() == before
     workshop.check_whole()
+
+
+def test_the_command_has_groups_loaded_behind_their_members(workshop: Workshop) -> None:
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(cli, ["tensorrt", *words, "--plans", str(workshop.plans)])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    write_tiny_detector(workshop.models, "other")
+    workshop.build()
+    build = ("build", "tiny", "--repository", str(workshop.models), "--cache", str(workshop.cache), "--force")
+    assert "/both/load" not in run(*build, "--precision", "fp32")
+    install_group(workshop.plans, "both", ["tiny", "other"])
+    for words in ((*build, "--precision", "fp32"), ("rollback", "tiny")):
+        printed = run(*words)
+        models = [line.rpartition("/models/")[2] for line in printed.splitlines() if line.endswith("/load")]
+        assert models == ["tiny/load", "tiny_net/load", "both/load"]
+        assert "both cannot answer until loaded" in printed
 
 
 def test_a_rollback_lasts_until_there_is_something_new_to_build(workshop: Workshop) -> None:

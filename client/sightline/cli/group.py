@@ -15,6 +15,7 @@ from sightline.errors import InvalidOptionError
 from sightline.groups import group_batch_size, group_outputs, preprocessings
 
 if TYPE_CHECKING:
+    from sightline.preprocessing import Preprocessing
     from sightline_export.groups import InstalledGroup
 
 _EPILOG = """\b
@@ -80,8 +81,8 @@ def _print_summary(name: str, group: InstalledGroup, repository: Path) -> None:
     click.secho(f"{name} {done}: {len(group.members)} detectors on {decodes}", fg="green")
     for title, text in _facts(name, group, repository):
         click.echo(f"  {title:<10} {text}")
-    if ways > 1:
-        click.secho(f"note: {_why_not_shared(group)}", fg="yellow", err=True)
+    for note in _notes(group):
+        click.secho(f"note: {note}", fg="yellow", err=True)
 
 
 def _facts(name: str, group: InstalledGroup, repository: Path) -> Iterator[tuple[str, str]]:
@@ -94,18 +95,38 @@ def _facts(name: str, group: InstalledGroup, repository: Path) -> Iterator[tuple
     first, *_ = group.members
     parts = ", ".join(spec.name for spec in detection_outputs(1))
     yield "outputs", f"{parts} of each, such as {first}.boxes"
-    yield "requests", f"up to {group_batch_size(group.members)} images"
+    most = group_batch_size(group.members)
+    yield "requests", f"up to {most} image{'s' * (most != 1)}"
     yield "serve", f"sightline serve --repository {repository} --model {name}"
     yield "detect", f"sightline detect photos/ --model {name}"
 
 
-def _why_not_shared(group: InstalledGroup) -> str:
+def _notes(group: InstalledGroup) -> Iterator[str]:
+    """What makes the group slower than it could be, and what can be done about it."""
     ways = preprocessings(group.members)
-    who = "; ".join(f"{', '.join(sharers)} by {way.model_name}" for way, sharers in ways.items())
-    return (
-        f"each picture is decoded {len(ways)} times, not once, because the members see pictures in {len(ways)} ways "
-        f"({who}); what decodes gives one size. Export members with the same --imgsz to share the decode"
-    )
+    if len(ways) > 1:
+        who = "; ".join(f"{', '.join(sharers)} by {way.model_name}" for way, sharers in ways.items())
+        yield (
+            f"each picture is decoded {len(ways)} times, not once, because the members see pictures in {len(ways)} "
+            f"ways ({who}). {_how_to_share(list(ways))}"
+        )
+    sizes = {way: way.max_batch_size for way in ways}
+    if min(sizes.values()) < max(sizes.values()):
+        fewest = min(sizes.values())
+        slow = [name for way, names in ways.items() if sizes[way] == fewest for name in names]
+        yield (
+            f"a request holds {fewest} image{'s' * (fewest != 1)}, not {max(sizes.values())}, because "
+            f"{', '.join(slow)} take{'s' * (len(slow) == 1)} no more"
+        )
+
+
+def _how_to_share(ways: list[Preprocessing]) -> str:
+    kinds = [way.kind for way in ways]
+    alike = sorted({kind for kind in kinds if kinds.count(kind) > 1})
+    if not alike:
+        return f"There is no sharing between kinds ({', '.join(kinds)}): they are what the networks were trained with"
+    only = f" Members that see a {' or a '.join(alike)}" if len(set(kinds)) > 1 else " Members"
+    return f"What decodes gives one size.{only} share it when they are exported with the same --imgsz"
 
 
 def _as_json(name: str, group: InstalledGroup) -> dict[str, Any]:

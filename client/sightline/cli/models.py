@@ -102,7 +102,8 @@ def _facts(model: ServedModel) -> Iterator[tuple[str, str]]:
 
 def _inputs(model: ServedModel) -> str:
     inputs = ", ".join(f"{spec.name} {spec.datatype} {list(spec.dims)}" for spec in model.inputs)
-    return f"{inputs}; up to {model.max_batch_size} images in a request"
+    most = model.max_batch_size
+    return f"{inputs}; up to {most} image{'s' * (most != 1)} in a request"
 
 
 def _engine(model: ServedModel) -> str:

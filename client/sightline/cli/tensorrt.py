@@ -103,7 +103,7 @@ def build(names: tuple[str, ...], repository: Path, plans: Path, **choices: Any)
     for outcome in build_plans(repository, plans, names=names, options=options, progress=click.echo):
         outcomes.append(outcome)
         _print_outcome(outcome)
-    _print_reload([outcome.detector for outcome in outcomes if outcome.state in ("built", "switched")])
+    _print_reload(plans, [outcome.detector for outcome in outcomes if outcome.state in ("built", "switched")])
     if any(outcome.state == "failed" or (names and outcome.state == "no plan") for outcome in outcomes):
         sys.exit(1)
 
@@ -182,7 +182,7 @@ def rollback(name: str, plans: Path, to: int | None) -> None:
     except (PlanError, OSError) as error:
         raise ExportError(f"{plans}: {error}") from error
     click.secho(f"{name}: version {version} is to be served", fg="green")
-    _print_reload([name])
+    _print_reload(plans, [name])
 
 
 def _print_outcome(outcome: Outcome) -> None:
@@ -192,14 +192,23 @@ def _print_outcome(outcome: Outcome) -> None:
     click.secho(f"{outcome.detector}: {outcome.state}{version}{reason}", fg=colour, err=outcome.state == "failed")
 
 
-def _print_reload(detectors: list[str]) -> None:
-    if detectors:
-        click.echo("a server that runs with these plans goes over to them, without a pause, by")
-    for detector in detectors:
-        # The detector first, which loads its network too: a network of other shapes that is loaded by itself ends its
-        # detector. The network then, as only that answer says whether it was loaded.
-        for model in (detector, contract.network_name(detector)):
-            click.echo(f"  {_RELOAD.format(port=contract.DEFAULT_HTTP_PORT, model=model)}")
+def _print_reload(plans: Path, detectors: list[str]) -> None:
+    if not detectors:
+        return
+    from sightline_export.group_config import groups_in
+
+    groups = [group for group, members in groups_in(plans).items() if not set(members).isdisjoint(detectors)]
+    click.echo("a server that runs with these plans goes over to them, without a pause, by")
+    # The detector first, which loads its network too: a network of other shapes that is loaded by itself ends its
+    # detector. The network then, as only that answer says whether it was loaded.
+    models = [model for detector in detectors for model in (detector, contract.network_name(detector))]
+    for model in (*models, *groups):
+        click.echo(f"  {_RELOAD.format(port=contract.DEFAULT_HTTP_PORT, model=model)}")
+    if groups:
+        click.echo(
+            f"where a plan has other shapes than the one before, {', '.join(groups)} cannot answer until loaded, which "
+            "is why groups come last, at once after their members"
+        )
 
 
 def _facts(plan: PlanVersion) -> Iterator[str]:

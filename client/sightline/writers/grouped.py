@@ -39,10 +39,19 @@ class GroupWriter(Writer):
         self.in_order = first.in_order  # type: ignore[misc]
 
     def prepare(self, result: Result) -> Write:
-        """See `Writer`; what one member's writer refuses keeps no other from writing."""
+        """See `Writer`; what one member's writer refuses keeps no other from writing.
+
+        Raises:
+            OutputError: the group has other members than it had when the writer was made.
+        """
         writes: dict[str, Write] = {}
         errors: list[OutputError] = []
         group = result.unwrap_group()
+        if group.keys() != self.members.keys():
+            raise OutputError(
+                f"the group has other members ({', '.join(group)}) than when this run began "
+                f"({', '.join(self.members)}): it was made anew on the server meanwhile; run again"
+            )
         for model, writer in self.members.items():
             try:
                 writes[model] = writer.prepare(Result(result.source, group[model], milliseconds=result.milliseconds))

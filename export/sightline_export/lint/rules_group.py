@@ -24,7 +24,7 @@ def _group_members(model: ModelFolder, repository: Repository) -> Iterator[Probl
     for name in names:
         if contract.network_name(name) not in repository.models:
             message = f"member {name!r} is not in this repository; the group will not load"
-            fix = f"export {name} again, or make the group without it: {_again(model, repository, without=name)}"
+            fix = f"export {name} again, or do without it: {_again(model, repository, without=name)}"
             yield error(model.config_path, message, fix, line)
 
 
