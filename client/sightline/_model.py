@@ -55,9 +55,8 @@ class ServedGroup:
             InvalidOptionError: always.
         """
         raise InvalidOptionError(
-            f"model {self.name!r} is a group; a description of its own, tiles and evaluations are for a single "
-            f"detector. Name one of its members ({', '.join(self.members)}), where they are served under their own "
-            "names too"
+            f"model {self.name!r} is a group: name one of its members ({', '.join(self.members)}), where they are "
+            "served under their own names too, for what is a single detector's: tiles, an evaluation, a description"
         )
 
 
