@@ -13,9 +13,10 @@ import click
 from sightline.errors import SightlineError
 from sightline_bench.models_table.results import Results
 
+from .five import GROUP
 from .measure import measure_group, measure_row
 from .page import render
-from .rows import GROUP, precision_rows
+from .rows import precision_rows
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 

@@ -12,14 +12,11 @@ from sightline.contract import ExportPrecision, network_name
 from sightline_bench.group_agreement import agreements
 from sightline_bench.models_table.material import Material
 from sightline_bench.models_table.rows import Row
-from sightline_export.exporter import export
-from sightline_export.groups import install_group
-from sightline_export.options import ExportOptions
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
 from .exports import Tell, detector_name, export_all
-from .photos import Halves, halve, material_of, pictures
-from .rows import MEMBERS
+from .five import MEMBERS, install_five
+from .photos import halve, material_of, pictures
 from .served import average_precision, paces
 
 _SCORE_THRESHOLD = 0.25
@@ -76,7 +73,7 @@ def measure_group(*, data: Path, tell: Tell) -> dict[str, Any]:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sightline-row-") as name:
         repository = Path(name) / "repository"
-        _install_five(data, halve(data, Path(name)), repository, tell)
+        install_five(data, repository, group="five", tell=tell)
         images = pictures(data / "coco" / "images")
         with EmbeddedServer(_options(repository)) as server:
             engines = server.engines()
@@ -94,21 +91,6 @@ def measure_group(*, data: Path, tell: Tell) -> dict[str, Any]:
         },
         "seconds": round(time.monotonic() - begun, 1),
     }
-
-
-def _install_five(data: Path, halves: Halves, repository: Path, tell: Tell) -> None:
-    for name, member in MEMBERS.items():
-        tell(f"five: {name}")
-        calibration = halves.calibration if member.precision == "int8" else None
-        export(
-            data / member.source,
-            repository=repository,
-            chain=None,
-            calibration=calibration,
-            name=name,
-            options=ExportOptions(precision=member.precision),
-        )
-    install_group(repository, "five", list(MEMBERS))
 
 
 def _options(repository: Path) -> ServerOptions:

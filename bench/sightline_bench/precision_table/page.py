@@ -8,7 +8,8 @@ from typing import Any
 from sightline.contract import EXPORT_PRECISIONS
 from sightline_bench.models_table.results import Results
 
-from .rows import GROUP, precision_rows
+from .five import GROUP
+from .rows import precision_rows
 from .served import BATCH_SIZE, ROUNDS
 
 _COLUMNS = (
@@ -46,7 +47,8 @@ which runs the rows that have no result yet; `bench/results/precisions.json` has
 - **mAP50-95** is that of the served detector on the judged photos, and the **difference** in points to fp32 there.
 - **ms a picture** and **time of fp32's**: whole pictures through the server, {BATCH_SIZE} in a request, medians of
   {ROUNDS} rounds in which the precisions took turns; in brackets the least and the most of the rounds. The machine was
-  shared, so only the ratios say something.
+  shared: two rows that run the same thing (fp32, and bf16 where the processor has none) show how little a difference
+  means.
 - **computed in** is what really ran. fp16 is for GPUs, without which its network of fp16 types runs as the engine for
   CPUs does it.
 """
@@ -91,7 +93,7 @@ def _cells(name: str, precision: str, precisions: Mapping[str, dict[str, Any]]) 
     least, median, most = came["pace"]["of_first"]
     yield f"{came['pace']['milliseconds']:.0f}"
     yield f"{median:.2f} ({least:.2f}-{most:.2f})"
-    yield _engine(came["engine"], quantised=came["quantised"])
+    yield _engine(came["engine"])
 
 
 def _average_precision(came: float | None, of_fp32: float | None) -> Iterator[str]:
@@ -103,10 +105,9 @@ def _average_precision(came: float | None, of_fp32: float | None) -> Iterator[st
     yield f"{round(100 * (came - of_fp32), 2) + 0.0:+.2f}"
 
 
-def _engine(engine: Mapping[str, Any], *, quantised: bool) -> str:
-    arithmetic = f"int8 and {engine['precision']}" if quantised else engine["precision"]
+def _engine(engine: Mapping[str, Any]) -> str:
     reason = f": {engine['reason']}" if engine["reason"] else ""
-    return f"{arithmetic}, {engine['engine']} {engine['version']}{reason}"
+    return f"{engine['precision']}, {engine['engine']} {engine['version']}{reason}"
 
 
 def _refusals(measured: Mapping[str, dict[str, Any]]) -> Iterator[str]:
@@ -144,7 +145,7 @@ def _group(measured: Mapping[str, Any]) -> Iterator[str]:
             (
                 f"`{name}`",
                 f"`{each['source']}`",
-                _engine(each["engine"], quantised=each["precision"] == "int8"),
+                _engine(each["engine"]),
                 str(agreement["objects"]),
                 f"{agreement['images_identical']} of {images}",
                 f"{agreement['largest_shift_pixels']:.2g}",

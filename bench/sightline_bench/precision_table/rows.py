@@ -1,10 +1,7 @@
-"""Which models of the table of models are exported in every precision, and who is in the group of five."""
+"""Which models of the table of models are exported in every precision."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from sightline.contract import ExportPrecision
 from sightline_bench.models_table.rows import Row, rows
 
 _NAMES = (
@@ -18,32 +15,6 @@ _NAMES = (
     "ssdlite320_mobilenet_v3_large",
 )
 """Those with weights that have learnt something, and one with random weights for each layout of raw outputs."""
-
-GROUP = "group of five"
-"""Key of its results."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """A detector of the group of five.
-
-    Attributes:
-        source: a path below the folder of test data.
-        precision: what it is exported in.
-    """
-
-    source: str
-    precision: ExportPrecision = "fp32"
-
-
-MEMBERS = {
-    "yolov5n": Member("weights/yolov5n.pt"),
-    "yolov8n": Member("weights/yolov8n.pt"),
-    "yolov8n_quantised": Member("onnx/yolov8n_int8_qdq_opset11.onnx"),
-    "yolo26n_quantised": Member("onnx/yolo26n_int8_dynamic_e2e.onnx"),
-    "yolov8n_int8": Member("weights/yolov8n.pt", "int8"),
-}
-"""Anchors with objectness, without, no NMS at all; fp32, quantised by others, quantised here."""
 
 
 def precision_rows() -> list[Row]:
