@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sightline.boxes import FloatArray, pairwise_iou
+from sightline.boxes import FloatArray, areas, pairwise_iou
 from sightline.detections import Detections
 from sightline.errors import CorruptImageError, MissingDependencyError, OutputError
 
@@ -22,6 +22,7 @@ Picture = npt.NDArray[np.uint8]
 
 DEFAULT_JPEG_QUALITY = 90
 _SMALLEST_TEXT = 0.4
+_SHORTER_SIDE_PER_OBJECT = 12
 
 
 def require_annotators() -> None:
@@ -89,7 +90,7 @@ def draw(picture: Picture, detections: Detections) -> Picture:
     scene: Picture = picture.copy()
     if not len(detections):
         return scene
-    style = _Style.fitting(detections.image_size_hw)
+    style = _Style.fitting(detections)
     best_first = detections.only(np.argsort(-detections.scores, kind="stable"))
     texts = [f"{name} {score:.2f}" for _, score, _, name in best_first]
     outlines = np.concatenate([best_first.boxes_xyxy[:, :2] - style.line // 2, best_first.boxes_xyxy[:, 2:]], axis=1)
@@ -112,9 +113,14 @@ class _Style:
     padding: int
 
     @classmethod
-    def fitting(cls, image_size_hw: tuple[int, int]) -> _Style:
-        """So large that it can be read when the whole picture is seen on one screen."""
-        shorter = min(image_size_hw)
+    def fitting(cls, detections: Detections) -> _Style:
+        """So large that it can be read when the whole picture is seen on one screen.
+
+        Where most objects are too small for that, as in pictures of 100 megapixels, labels fit the objects instead:
+        they would hide all of them otherwise, and whoever looks at such objects sees them enlarged.
+        """
+        typical = float(np.median(np.sqrt(areas(detections.boxes_xyxy))))
+        shorter = min(*detections.image_size_hw, _SHORTER_SIDE_PER_OBJECT * typical)
         scale = max(_SMALLEST_TEXT, shorter / 1100)
         return cls(
             line=max(1, round(shorter / 240)),

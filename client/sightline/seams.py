@@ -13,7 +13,8 @@ picture) shows, and b a box in it:
     first one sees, and what is behind the border as well: its verdict counts, also where it found nothing.
 2.  A box of the whole picture that lies in the clear of a tile is dropped likewise: the tile sees it larger.
 3.  Of two boxes of one class from different views with A > `SAME`, one goes: cut ones before whole ones, then those of
-    the whole picture, then the one with the lower score. A cut box goes whatever its class.
+    the whole picture, then the one with the lower score. A cut box goes whatever its class if its score is the lower:
+    a piece looks like something else more easily than a whole, but is not always the one that is mistaken.
 4.  Cut boxes of one class from different tiles with A > `SAME` that are left over belong to an object that no view
     shows whole. They become one box around them all, with the best of their scores.
 
@@ -146,7 +147,7 @@ def _suppressed_across_views(seen: _Seen) -> npt.NDArray[np.int64]:
         if seen.rank[best] == _CUT:
             # Two pieces are no duplicates: each has something of the object that the other has not.
             break
-        comparable |= seen.rank[order] == _CUT
+        comparable |= (seen.rank[order] == _CUT) & (seen.scores[order] < seen.scores[best])
         candidates = order[comparable]
         gone = candidates[seen.agreement(int(best), candidates) > SAME]
         order = order[~np.isin(order, gone)]

@@ -73,6 +73,15 @@ def test_larger_pictures_get_larger_labels() -> None:
     assert label_height(10) > 4 * label_height(1) > 0
 
 
+def test_labels_do_not_hide_the_small_objects_of_a_large_picture() -> None:
+    size_hw = (3000, 4000)
+    boxes = [(x, y, x + 60.0, y + 60.0) for x in range(200, 3800, 600) for y in range(200, 2800, 400)]
+    drawn = changed(grey(*size_hw), draw(grey(*size_hw), detections(*boxes, size_hw=size_hw)))
+    hidden = [drawn[int(y1 + 6) : int(y2 - 6), int(x1 + 6) : int(x2 - 6)].mean() for x1, y1, x2, y2 in boxes]
+    assert max(hidden) < 0.1
+    assert drawn.mean() < 0.1
+
+
 def test_detections_of_another_picture_are_refused() -> None:
     with pytest.raises(OutputError, match="640x480 pixels, this one has 480x640"):
         draw(grey(640, 480), detections(size_hw=(480, 640)))

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 from tests.server import tiny_detector
 
 from sightline import AsyncClient, Client, ClientOptions, Detections, EncodedImage, Tiling
 from sightline.annotate import decode_upright
-from sightline.boxes import areas, intersections, pairwise_iou
 from sightline.errors import CorruptImageError, InvalidOptionError, UnreadableImageError
+from sightline.evaluation import read_annotations
+from sightline_bench.mosaic_recovery import COLUMNS, LOWEST_SCORE, ROWS, Counts, annotated, touching
 from sightline_export.repository import install_detector
 from sightline_server.launcher import EmbeddedServer
 
 TINY = "tiny_tiled"
 """Finds one object, as large as the picture; its score is the brightness."""
 TILE = tiny_detector.IMAGE_SIZE
-Picture = npt.NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -103,80 +102,26 @@ def test_tiles_must_match_the_network(server: EmbeddedServer, noop_model: str) -
             list(client.stream([bright(700, 1000)]))
 
 
-CONFIDENT = 0.4
-"""What is barely above the threshold alone may be below it anywhere else: the same photos, moved by 16 pixels and
-without tiles, keep 88 % of what was found at 0.25, and 99 % of what was found at 0.4. That is what tiles must find."""
-COLUMNS, ROWS = 5, 4
-
-
-def mosaic(photos: Sequence[Path]) -> tuple[Picture, list[tuple[int, int]]]:
-    """Photos side by side without gaps, and where each begins (x, y)."""
-    pictures = [decode_upright(photo.read_bytes()) for photo in photos]
-    rows = [pictures[start : start + COLUMNS] for start in range(0, len(pictures), COLUMNS)]
-    width = max(sum(each.shape[1] for each in row) for row in rows)
-    height = sum(max(each.shape[0] for each in row) for row in rows)
-    whole, places, top = np.full((height, width, 3), 114, np.uint8), [], 0
-    for row in rows:
-        left = 0
-        for each in row:
-            whole[top : top + each.shape[0], left : left + each.shape[1]] = each
-            places.append((left, top))
-            left += each.shape[1]
-        top += max(each.shape[0] for each in row)
-    return whole, places
-
-
-def matched(wanted: Detections, came: Detections) -> dict[int, int]:
-    """Which of `came` is which of `wanted`: the same class, IoU of at least 0.5, best pairs first."""
-    alike = wanted.class_ids[:, None] == came.class_ids[None]
-    iou = np.where(alike, pairwise_iou(wanted.boxes_xyxy, came.boxes_xyxy), 0)
-    pairs: dict[int, int] = {}
-    for flat in np.argsort(-iou, axis=None, kind="stable"):
-        one, other = divmod(int(flat), len(came))
-        if iou[one, other] < 0.5:
-            break
-        if one not in pairs.values() and other not in pairs:
-            pairs[other] = one
-    return pairs
-
-
-def moved(found: Iterable[Detections], places: Sequence[tuple[int, int]], size_hw: tuple[int, int]) -> Detections:
-    every = list(found)
-    boxes = [each.boxes_xyxy + np.array(place * 2, np.float32) for each, place in zip(every, places, strict=True)]
-    return Detections(
-        np.concatenate(boxes),
-        np.concatenate([each.scores for each in every]),
-        np.concatenate([each.class_ids for each in every]),
-        every[0].class_names,
-        size_hw,
-    )
-
-
-def duplicates(came: Detections, pairs: dict[int, int]) -> list[int]:
-    """Boxes that are nobody's, and lie mostly in one of the same class that is somebody's."""
-    taken = np.array(sorted(pairs))
-    found = []
-    for other in set(range(len(came))) - set(pairs):
-        alike = came.boxes_xyxy[taken[came.class_ids[taken] == came.class_ids[other]]]
-        box = came.boxes_xyxy[[other]]
-        if (intersections(box, alike)[0] > 0.6 * np.minimum(areas(box), areas(alike))).any():
-            found.append(other)
-    return found
-
-
 def test_a_mosaic_gives_what_each_of_its_photos_gives(
-    server: EmbeddedServer, serve_detector: Callable[[str], str], photos: list[Path]
+    server: EmbeddedServer, serve_detector: Callable[[str], str], shared_data: Path, photos: list[Path]
 ) -> None:
     model = serve_detector("yolov8n")
-    chosen = photos[7::5][: COLUMNS * ROWS]
-    picture, places = mosaic(chosen)
-    with Client(server.grpc_url, model=model, options=ClientOptions(score_threshold=0.05)) as client:
-        alone = moved([result.unwrap() for result in client.stream(chosen)], places, picture.shape[:2])
+    truth = read_annotations(shared_data / "coco" / "instances.json")
+    files = photos[3::5]
+    chosen = [decode_upright(file.read_bytes()) for file in files]
+    assert len(chosen) == COLUMNS * ROWS
+    mosaic = touching(chosen)
+    counts = Counts()
+    with Client(server.grpc_url, model=model) as client:
+        alone = [result.unwrap() for result in client.stream(files, score_threshold=LOWEST_SCORE)]
     with Client(server.grpc_url, model=model, options=ClientOptions(tiling=Tiling(tile=640, overlap=0.2))) as client:
-        tiled = client.detect(EncodedImage.from_array(picture[..., ::-1]))
+        tiled = client.detect(EncodedImage.from_array(mosaic.picture[..., ::-1]))
+    there = [annotated(truth, file, each) for file, each in zip(files, alone, strict=True)]
+    counts.add(mosaic.joined(alone), tiled, mosaic.joined(there))
 
-    wanted = alone.only(alone.scores >= CONFIDENT)
-    recovered = len(matched(wanted, tiled))
-    assert len(wanted) > 80
-    assert recovered >= 0.95 * len(wanted), f"{recovered} of {len(wanted)}"
-    assert len(duplicates(tiled, matched(alone, tiled))) <= 0.02 * len(tiled)
+    assert counts.sure_alone > 60
+    assert counts.sure_found >= 0.95 * counts.sure_alone, str(counts)
+    # At the threshold itself another set is found than alone, as large and as true: docs/large-images.md.
+    assert counts.true_alone > 60
+    assert counts.true_found >= 0.95 * counts.true_alone, str(counts)
+    assert counts.duplicates <= 0.02 * counts.boxes, str(counts)

@@ -144,9 +144,14 @@ SMALL: Found = ((850, 100, 900, 200), 0.8, 0)
             id="the whole picture settles what the tiles see in pieces",
         ),
         pytest.param(
-            [view(LEFT, ((600, 100, 1000, 300), 0.9, 2)), view(PICTURE, ((605, 105, 1395, 295), 0.5, 0))],
-            [((605, 105, 1395, 295), 0.5, 0)],
-            id="the whole picture knows the class better than who sees a piece",
+            [view(LEFT, ((600, 100, 1000, 300), 0.5, 2)), view(PICTURE, ((605, 105, 1395, 295), 0.6, 0))],
+            [((605, 105, 1395, 295), 0.6, 0)],
+            id="the whole picture knows the class better than who sees a piece and is less sure",
+        ),
+        pytest.param(
+            [view(LEFT, ((600, 100, 1000, 300), 0.9, 2)), view(PICTURE, ((605, 105, 1395, 295), 0.6, 0))],
+            [((600, 100, 1000, 300), 0.9, 2), ((605, 105, 1395, 295), 0.6, 0)],
+            id="what is seen in part and clearly is not lost to another class that is less sure",
         ),
         pytest.param(
             [view(LEFT), view(RIGHT), view(PICTURE, SMALL, ((300, 10, 1500, 990), 0.6, 1))],

@@ -16,6 +16,7 @@ from tests.joining_chain import JoiningChain
 
 from sightline.boxes import pairwise_iou
 from sightline.errors import InvalidOptionError
+from sightline.preprocessing import Preprocessing
 from sightline_export.exporter import export
 from sightline_export.heads import ANCHORS_FIRST
 from sightline_export.options import ExportOptions
@@ -102,6 +103,19 @@ def test_a_checkpoint_has_the_weights_that_were_saved(half: bool, legacy: bool, 
     np.testing.assert_allclose(raw.reference.raw(pictures.numpy()), wanted, atol=1e-4)
     assert raw.class_names == ("alien", "bat")
     assert raw.stride == 16
+
+
+def test_an_input_of_1920(tmp_path: Path) -> None:
+    network = tiny_network().half().float()
+    raw = load(save_original(tmp_path / "best.pt", network), ExportOptions(image_size=1920))
+    assert raw.preprocessing == Preprocessing.letterbox(1920)
+    pictures = torch.rand(1, 3, 1920, 1920, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = network.float().eval()(pictures).numpy()
+    # Two scales, at strides 8 and 16, with three anchors each.
+    assert wanted.shape == (1, 3 * (240**2 + 120**2), 7)
+    (found,) = Session(raw.model).run([pictures.numpy()])
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-2)
 
 
 def test_averaged_weights_come_first(tmp_path: Path) -> None:
