@@ -1,4 +1,4 @@
-"""Inputs to try an engine on: the model's own warm-up data."""
+"""Inputs to try an engine on: the model's own warm-up data, with drawn pictures where it says nothing of pixels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sightline.contract import WARMUP_FOLDER
+from sightline_server.drawn import draw_picture
 from sightline_server.engines import Array, Arrays
 
 DTYPES = {
@@ -27,10 +28,13 @@ DTYPES = {
 SAMPLE_BATCH_SIZE = 2
 """Images in a sample: enough to see that they do not mix."""
 _SEED = 20
+_AXES, _CHANNELS = 3, 3
 
 
 def sample_inputs(config: Mapping[str, Any], model_folder: Path, batch_size: int = SAMPLE_BATCH_SIZE) -> Arrays:
-    """A batch of inputs, the same each time: what the first warm-up request says, and random values where it is silent.
+    """A batch of inputs, the same each time: what the first warm-up request says, and where it is silent drawn pictures.
+
+    What is no picture is random then.
 
     Args:
         config: the model's configuration as Triton hands it to the backend.
@@ -59,7 +63,20 @@ def _values(
         return np.ascontiguousarray(np.broadcast_to(row, shape))
     if warmup.get("zero_data"):
         return np.zeros(shape, dtype)
+    if _is_picture(dims, dtype):
+        return _pictures(max(1, batch_size), (dims[0], dims[1])).astype(dtype).reshape(shape)
     return _random(shape, dtype, rng)
+
+
+def _is_picture(dims: Sequence[int], dtype: np.dtype[Any]) -> bool:
+    """Whether these are the dims of height, width and three colours."""
+    return len(dims) == _AXES and dims[-1] == _CHANNELS and dtype in (np.uint8, np.float32)
+
+
+def _pictures(batch_size: int, size_hw: tuple[int, int]) -> Array:
+    """Neighbours differ; from 0 to 255, as the network gets them of its preprocessing."""
+    drawn = [draw_picture(size_hw, seed=_SEED + number) for number in range(min(batch_size, SAMPLE_BATCH_SIZE))]
+    return np.stack([drawn[number % len(drawn)] for number in range(batch_size)])
 
 
 def _random(shape: Sequence[int], dtype: np.dtype[Any], rng: np.random.Generator) -> Array:

@@ -133,7 +133,7 @@ def test_a_crash_is_told_from_a_failure(tiny: Path, monkeypatch: pytest.MonkeyPa
 def test_samples_are_the_warm_up(tiny: Path) -> None:
     given = sample_inputs(served_config(tiny), tiny)
     assert given["images"].shape == (2, 320, 320, 3)
-    assert given["images"].std() > 10
+    assert given["images"].dtype == np.uint8
     assert given["original_shape"].tolist() == [[480, 320, 3]] * 2
     assert given["score_threshold"].tolist() == [[0.0]] * 2
 
