@@ -53,30 +53,46 @@ def test_a_wrong_layer_shows_in_drawn_pictures_and_not_in_noise(config: dict[str
         assert disagreement(expected, disturbed, right.run(given), tolerance) == ""
         return disagreement(expected, disturbed, wrong.run(given), tolerance)
 
-    drawn = sample_inputs(config, DEMO)
+    drawn = sample_inputs(config)
     noise = np.random.default_rng(20).integers(0, 100, drawn["images"].shape).astype(np.uint8)
     assert "differs from ONNX Runtime's" in judge(drawn)
     assert judge({**drawn, "images": noise}) == ""
 
 
 def test_pictures_of_a_batch_differ_and_are_the_same_each_time(config: dict[str, Any]) -> None:
-    given = sample_inputs(config, DEMO, 5)["images"]
+    given = sample_inputs(config, 5)["images"]
     assert given.shape == (5, 640, 640, 3)
     assert all(np.abs(given[n].astype(int) - given[n + 1]).mean() > 20 for n in range(4))
-    np.testing.assert_array_equal(given[:SAMPLE_BATCH_SIZE], sample_inputs(config, DEMO)["images"])
+    np.testing.assert_array_equal(given[:SAMPLE_BATCH_SIZE], sample_inputs(config)["images"])
 
 
-def test_what_is_resized_in_fp32_has_grey_levels_too(config: dict[str, Any]) -> None:
-    """The warm-up says which size, where pictures vary in it."""
+def test_every_guess_is_asked_for_whether_a_warm_up_says_so_or_not(config: dict[str, Any]) -> None:
+    """The gate serves models without: a threshold at random would have both engines find nothing."""
+    for given in (sample_inputs(config), sample_inputs({**config, "model_warmup": []})):
+        assert given["score_threshold"].tolist() == [[0.0]] * SAMPLE_BATCH_SIZE
+        assert given["original_shape"].tolist() == [[360, 480, 3]] * SAMPLE_BATCH_SIZE
+
+
+def test_what_varies_in_size_is_a_picture_too(config: dict[str, Any]) -> None:
     (before,) = (tensor for tensor in config["input"] if tensor["name"] == "images")
-    changed = {**before, "data_type": "TYPE_FP32", "dims": ["90", "120", "3"]}
-    given = sample_inputs({"input": [changed], "max_batch_size": 0}, DEMO, 1)["images"]
-    assert (given.dtype, given.shape) == (np.float32, (90, 120, 3))
+    changed = {**before, "data_type": "TYPE_FP32", "dims": ["-1", "-1", "3"]}
+    given = sample_inputs({"input": [changed], "max_batch_size": 1})["images"]
+    assert given.dtype == np.float32
+    assert given.shape == (1, 640, 640, 3)
     assert given.max() > 200
+
+
+def test_what_has_no_batch_axis_gets_none() -> None:
+    inputs = [
+        {"name": name, "data_type": "TYPE_FP32", "dims": dims} for name, dims in (("a", ["4"]), ("b", ["8", "8", "3"]))
+    ]
+    given = sample_inputs({"input": inputs, "max_batch_size": 0})
+    assert {name: values.shape for name, values in given.items()} == {"a": (4,), "b": (8, 8, 3)}
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (32, 400), (640, 640)])
 def test_a_picture_of_any_size_can_be_drawn(size_hw: tuple[int, int]) -> None:
     picture = draw_picture(size_hw, seed=3)
-    assert (picture.shape, picture.dtype) == ((*size_hw, 3), np.uint8)
+    assert picture.dtype == np.uint8
+    assert picture.shape == (*size_hw, 3)
     np.testing.assert_array_equal(picture, draw_picture(size_hw, seed=3))

@@ -66,4 +66,4 @@ def _open(detector: NewDetector, repository: Path) -> tuple[Engine, EngineInfo]:
     install_detector(repository, detector.name, detector.model, detector.info, max_pixels=detector.max_pixels)
     folder = repository / network_name(detector.name)
     config = MessageToDict(parse((folder / CONFIG_FILE).read_text()), preserving_proto_field_name=True)
-    return open_engine(config, folder, folder / str(MODEL_VERSION) / ONNX_FILE)
+    return open_engine(config, folder / str(MODEL_VERSION) / ONNX_FILE)
