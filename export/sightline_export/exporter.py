@@ -195,7 +195,7 @@ class _Workshop:
         detectors = {precision: self._detector(each) for precision, each in made.items()}
         (picture,) = first_pictures(self.files, 1) or sample_pictures()[:1]
         self.progress(f"timing {', '.join(detectors)}")
-        timings = machine.time(detectors, network_inputs(detectors["fp32"], picture))
+        timings = machine.time(detectors, network_inputs(detectors["fp32"].info, picture))
         taken, judgement, results = choose(timings, lambda each: self._judge(made[each], gate), progress=self.progress)
         table = tuple(trials(timings, {**left_out, **results}))
         for line in ("precision, a picture in one instance, and what became of it:", *map(str, table)):

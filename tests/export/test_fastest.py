@@ -125,7 +125,7 @@ def test_this_machine_times_what_it_computes_in(tmp_path: Path) -> None:
     assert "GPUs" in machine.lacks("fp16")
     detectors = {each: exported(each, tmp_path)[0] for each in ("fp32", "int8")}
     picture = draw_scene((120, 160), seed=0)
-    timings = machine.time(detectors, network_inputs(detectors["fp32"], picture))  # type: ignore[arg-type]
+    timings = machine.time(detectors, network_inputs(detectors["fp32"].info, picture))  # type: ignore[arg-type]
     assert {each: timing.engine.precision for each, timing in timings.items()} == {"fp32": "fp32", "int8": "int8"}
     assert all(timing.seconds > 0 for timing in timings.values())
 
