@@ -25,6 +25,7 @@ from sightline_export.sources import load
 from sightline_server.engine_choice import open_engine
 from sightline_server.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine
 
+pytestmark = pytest.mark.timeout(900)
 Save = Callable[[onnx.ModelProto], Path]
 
 
