@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import tritonclient.grpc
@@ -20,6 +21,9 @@ from sightline_bench.noop import DEFAULT_NAME, write_noop_detector
 from sightline_export.options import ExportOptions
 from sightline_export.sample import BUNDLED_FOLDER
 from sightline_server.launcher import EmbeddedServer, ServerOptions
+
+if TYPE_CHECKING:
+    from sightline_export.exporter import ExportReport
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED_DATA = CHECKOUT.parent / "shared" / "data"
@@ -192,3 +196,31 @@ def serve_detector(
         return name
 
     return serve
+
+
+@pytest.fixture(scope="session")
+def calibration_photos(shared_data: Path) -> list[Path]:
+    """The 16 photographs that `yolov8n_int8` is calibrated on, and must not be judged on."""
+    return sorted((shared_data / "coco" / "images").glob("*.jpg"))[:32:2]
+
+
+@pytest.fixture(scope="session")
+def yolov8n_int8(
+    shared_data: Path, chain: JoiningChain, calibration_photos: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> ExportReport:
+    """yolov8n.pt in int8, judged by the gate on 20 other photographs."""
+    from sightline_export.exporter import export
+
+    folders = tmp_path_factory.mktemp("calibration"), tmp_path_factory.mktemp("sample")
+    photos = sorted((shared_data / "coco" / "images").glob("*.jpg"))
+    for folder, chosen in zip(folders, (calibration_photos, photos[1:81:4]), strict=True):
+        for photo in chosen:
+            shutil.copy(photo, folder)
+    return export(
+        shared_data / "weights" / "yolov8n.pt",
+        repository=tmp_path_factory.mktemp("int8"),
+        chain=chain,
+        calibration=folders[0],
+        sample=folders[1],
+        options=ExportOptions(precision="int8"),
+    )

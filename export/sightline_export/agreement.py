@@ -37,7 +37,9 @@ def agreement_bar(precision: PlanPrecision, min_match: float | None = None) -> B
 def check_agreement(
     served: onnx.ModelProto, planned: onnx.ModelProto, info: DetectorInfo, sample: SampleFiles, bar: Bar
 ) -> ParityReport:
-    """Run both graphs on the pictures, the plan's with FP16's rounding written down, and compare what they find.
+    """Run both graphs on the pictures, with FP16's rounding written down, and compare what they find.
+
+    A detector that was exported in FP16 is rounded on both sides: it was compared with its FP32 graph before.
 
     Raises:
         VerificationError: the plan's graph finds something else.
@@ -45,7 +47,7 @@ def check_agreement(
     margin = bar.demands[0].score_difference
     lowest = max(info.score_floor, SCORE_FLOOR, DEFAULT_SCORE_THRESHOLD - margin)
     pictures = read_pictures(sample)
-    expected = find_all(served, info, pictures, lowest)
+    expected = find_all(with_rounding(served) if info.precision == "fp16" else served, info, pictures, lowest)
     report = compare(expected, find_all(with_rounding(planned), info, pictures, lowest), partner_margin=margin)
     verdict = report.judge(bar)
     if verdict.outcome == "failed":

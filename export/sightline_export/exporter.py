@@ -4,47 +4,37 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
-
-import onnx
 
 from sightline.contract import (
     AUTO_PRECISION,
     DEFAULT_MAX_PIXELS,
     NETWORK_SUFFIX,
     PREPROCESSING_PREFIXES,
-    SCORE_FLOOR,
     EngineInfo,
     ExportPrecision,
     check_model_name,
 )
 from sightline.detector_info import DetectorInfo
-from sightline.errors import ExportError, InvalidOptionError
+from sightline.errors import InvalidOptionError
 from sightline.parity import export_bar
 from sightline.verification import Verification
 
-from .alive import check_alive
-from .arithmetic import INT8, is_quantised
-from .cost import Cost, network_cost
+from .arithmetic import INT8
+from .cost import Cost
 from .fastest import Machine, Trial, choose, make_candidates, network_inputs, trials
 from .gate import Chain, Gate, Judgement, NewDetector, Progress, pass_gate
-from .graph import GraphSettings, check_multi_label, compose
-from .half_network import half_network
+from .making import Made, make_detector
 from .options import ExportOptions, check_calibration
 from .pictures import sample_pictures
 from .pixel_limit import standing_limit
-from .quantise import Calibration, check_installed, open_calibration, quantise
-from .raw import RawNetwork, sha256
+from .quantise import Calibration, check_installed, open_calibration
+from .raw import RawNetwork
 from .raw_difference import RawDifference
 from .repository import InstalledDetector, check_free, install_detector
 from .sample import SampleFiles, first_pictures, open_sample
 from .sources import load
-from .verify import GraphCheck, compare_raw, network_input, probe, verify
-
-_LEAST_PROBED = 2
-"""Drawn pictures for networks that take one picture at a time, which are the slow ones."""
-_PROBED_SAMPLES = 2
+from .verify import GraphCheck
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,17 +152,6 @@ _SKIPPED = Judgement(verification=Verification(outcome="skipped"), engine=None)
 
 
 @dataclass(frozen=True)
-class _Made:
-    """A detector that is not installed yet: facts, graph, and what was checked in this process."""
-
-    info: DetectorInfo
-    model: bytes
-    check: GraphCheck
-    difference: RawDifference
-    cost: Cost
-
-
-@dataclass(frozen=True)
 class _Workshop:
     """Makes one network in whatever precision, and has it judged."""
 
@@ -184,37 +163,37 @@ class _Workshop:
     max_pixels: int
     progress: Progress
 
-    def make_one(self, gate: Gate | None) -> tuple[_Made, Judgement, tuple[Trial, ...]]:
+    def make_one(self, gate: Gate | None) -> tuple[Made, Judgement, tuple[Trial, ...]]:
         """In the precision of the options."""
         made = self.make(self.options.precision)
         return made, self._judge(made, gate) if gate is not None else _SKIPPED, ()
 
-    def make_fastest(self, gate: Gate, machine: Machine) -> tuple[_Made, Judgement, tuple[Trial, ...]]:
+    def make_fastest(self, gate: Gate, machine: Machine) -> tuple[Made, Judgement, tuple[Trial, ...]]:
         """In the precision that is the fastest of those that pass the gate."""
         made, left_out = make_candidates(self.make, machine, calibrated=self.calibration is not None)
         detectors = {precision: self._detector(each) for precision, each in made.items()}
         (picture,) = first_pictures(self.files, 1) or sample_pictures()[:1]
         self.progress(f"timing {', '.join(detectors)}")
-        timings = machine.time(detectors, network_inputs(detectors["fp32"], picture))
+        timings = machine.time(detectors, network_inputs(detectors["fp32"].info, picture))
         taken, judgement, results = choose(timings, lambda each: self._judge(made[each], gate), progress=self.progress)
         table = tuple(trials(timings, {**left_out, **results}))
         for line in ("precision, a picture in one instance, and what became of it:", *map(str, table)):
             self.progress(line)
         return made[taken], judgement, table
 
-    def make(self, precision: ExportPrecision) -> _Made:
+    def make(self, precision: ExportPrecision) -> Made:
         """Unjudged."""
         options = replace(self.options, precision=precision)
         calibration = self.calibration if precision == INT8 else None
-        return _make(self.raw, options, self.files, calibration, self.progress)
+        return make_detector(self.raw, options, self.files, calibration=calibration, progress=self.progress)
 
-    def _detector(self, made: _Made) -> NewDetector:
+    def _detector(self, made: Made) -> NewDetector:
         arithmetic = INT8 if made.info.quantised else made.info.precision
         return NewDetector(
             name=self.name, model=made.model, info=made.info, arithmetic=arithmetic, max_pixels=self.max_pixels
         )
 
-    def _judge(self, made: _Made, gate: Gate) -> Judgement:
+    def _judge(self, made: Made, gate: Gate) -> Judgement:
         return pass_gate(self._detector(made), self.raw.reference, gate, progress=self.progress)
 
 
@@ -227,34 +206,6 @@ def _look_at(folder: Path | None, progress: Progress) -> Calibration | None:
     return open_calibration(folder, tell=progress)
 
 
-def _make(
-    raw: RawNetwork, options: ExportOptions, files: SampleFiles, calibration: Calibration | None, progress: Progress
-) -> _Made:
-    """Compose the served graph, and check it without a server."""
-    if options.multi_label:
-        check_multi_label(raw.head)
-    drawn = sample_pictures()[: None if raw.preprocessing.max_batch_size > 1 else _LEAST_PROBED]
-    pictures = [*drawn, *first_pictures(files, _PROBED_SAMPLES)]
-    raw_outputs = probe(raw, pictures)
-    difference = compare_raw(raw, pictures[-(_PROBED_SAMPLES + 1) :], raw_outputs[-(_PROBED_SAMPLES + 1) :])
-    check_alive(raw_outputs, raw.head, may_be_empty=raw.score_floor > SCORE_FLOOR)
-    cost = network_cost(raw.model, network_input(raw, pictures[0]))
-    if calibration is not None:
-        progress(f"quantising the network on {len(calibration.files)} pictures ({calibration.scenes} scenes)")
-        raw = replace(raw, model=quantise(raw, calibration), versions={**raw.versions, "nncf": version("nncf")})
-        raw_outputs = probe(raw, pictures)
-        check_alive(raw_outputs, raw.head, may_be_empty=raw.score_floor > SCORE_FLOOR)
-    info = _describe(raw, options)
-    progress(f"composing the graph ({raw.head.name} head, {len(info.class_names)} classes, {info.preprocessing})")
-    candidate_count = raw_outputs[0].shape[raw.head.candidate_axis]
-    served = compose(raw.model, raw.head, _settings(raw, info, options, candidate_count=candidate_count))
-    progress(f"comparing it with the raw network on {len(pictures)} pictures")
-    check = verify(served, info, pictures, raw_outputs)
-    if options.precision == "fp16":
-        served = half_network(served, info, files, progress=progress)
-    return _Made(info, _serialise(served), check, difference, cost)
-
-
 def default_name(source: Path) -> str:
     """A model name made of the file's: characters that are not allowed become `_`.
 
@@ -265,44 +216,3 @@ def default_name(source: Path) -> str:
     if not name[:1].isalpha() or name.startswith(PREPROCESSING_PREFIXES):
         name = f"model_{name}".rstrip("_")
     return check_model_name(name.removesuffix(NETWORK_SUFFIX))
-
-
-def _describe(raw: RawNetwork, options: ExportOptions) -> DetectorInfo:
-    own = {package: version(package) for package in ("sightline", "onnx", "onnxscript")}
-    return DetectorInfo(
-        class_names=raw.class_names,
-        preprocessing=raw.preprocessing,
-        stride=raw.stride,
-        precision=options.precision,
-        quantised=is_quantised(raw.model),
-        head=raw.head.name,
-        score_floor=raw.score_floor,
-        iou_threshold=options.iou_threshold,
-        max_detections=options.max_detections,
-        multi_label=options.multi_label,
-        source=raw.source.name,
-        source_sha256=sha256(raw.source) if raw.source.is_file() else "",
-        versions={**own, **raw.versions},
-    )
-
-
-def _settings(raw: RawNetwork, info: DetectorInfo, options: ExportOptions, *, candidate_count: int) -> GraphSettings:
-    return GraphSettings(
-        preprocessing=info.preprocessing,
-        pixels=raw.pixels,
-        class_count=len(info.class_names),
-        candidate_count=candidate_count,
-        max_detections=info.max_detections,
-        multi_label=info.multi_label,
-        iou_threshold=info.iou_threshold,
-        score_floor=info.score_floor,
-        nms=options.nms_kind,
-    )
-
-
-def _serialise(model: onnx.ModelProto) -> bytes:
-    try:
-        data: bytes = model.SerializeToString()
-    except ValueError as error:
-        raise ExportError(f"the graph is larger than an ONNX file can be without side files: {error}") from error
-    return data

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.contract import DEFAULT_SCORE_THRESHOLD, EXPORT_PRECISIONS, EngineInfo, ExportPrecision
+from sightline.detector_info import DetectorInfo
 from sightline.errors import ExportError, VerificationError
 
 from .gate import Judgement, NewDetector, Progress
@@ -63,9 +64,9 @@ class Trial:
         return f"  {self.precision:<5}{ran}   {self.result}"
 
 
-def network_inputs(detector: NewDetector, picture: Picture) -> dict[str, npt.NDArray[Any]]:
+def network_inputs(info: DetectorInfo, picture: Picture) -> dict[str, npt.NDArray[Any]]:
     """What the served network gets of one picture."""
-    before = detector.info.preprocessing
+    before = info.preprocessing
     values: tuple[npt.NDArray[Any], ...] = (
         preprocess(picture, before)[None],
         np.array([picture.shape], dtype=np.int64),

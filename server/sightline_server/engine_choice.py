@@ -38,14 +38,11 @@ class Wish:
     reason: str = ""
 
 
-def open_engine(
-    config: Mapping[str, Any], model_folder: Path, file: Path, device: int | None = None
-) -> tuple[Engine, EngineInfo]:
+def open_engine(config: Mapping[str, Any], file: Path, device: int | None = None) -> tuple[Engine, EngineInfo]:
     """The engine of one instance, and what to tell about it.
 
     Args:
         config: the model's configuration as Triton hands it to the backend.
-        model_folder: the model's folder.
         file: its ONNX graph.
         device: number of the GPU that Triton gave this instance; None for the CPU.
 
@@ -55,14 +52,14 @@ def open_engine(
     """
     _check_types(config)
     if device is None:
-        engine, info = _open_on_cpu(config, model_folder, file)
+        engine, info = _open_on_cpu(config, file)
     else:
-        problem = _proof(config, model_folder, file, "fp32", device)
+        problem = _proof(config, file, "fp32", device)
         if problem:
-            engine, info = _open_on_cpu(config, model_folder, file)
+            engine, info = _open_on_cpu(config, file)
             info = replace(info, reason="; ".join(filter(None, [f"on the CPU: {problem}", info.reason])))
         else:
-            engine, info = _open_on_gpu(config, model_folder, file, device)
+            engine, info = _open_on_gpu(config, file, device)
     _check_names("input", config["input"], engine.inputs, file)
     _check_names("output", config["output"], engine.outputs, file)
     return engine, info
@@ -92,24 +89,24 @@ def open_plan(config: Mapping[str, Any], file: Path, device: int | None) -> tupl
     return engine, _info(engine, threads_per_instance(config), device="gpu")
 
 
-def _open_on_gpu(config: Mapping[str, Any], model_folder: Path, file: Path, device: int) -> tuple[Engine, EngineInfo]:
+def _open_on_gpu(config: Mapping[str, Any], file: Path, device: int) -> tuple[Engine, EngineInfo]:
     engine = open_on_gpu(file, device)
     for batch_size in range(1, int(config["max_batch_size"]) + 1):
         # Each size makes the GPU's libraries choose and load code, which clients are not to wait for.
-        engine.run(sample_inputs(config, model_folder, batch_size))
+        engine.run(sample_inputs(config, batch_size))
     asked = _asked(config)
     computes = "fp16" if asked == "fp16" else engine.precision
     reason = "" if asked == computes else f"{asked} is for CPUs, ONNX Runtime on a GPU computes it in fp32"
     return engine, _info(engine, threads_per_instance(config), computes=computes, device="gpu", reason=reason)
 
 
-def _open_on_cpu(config: Mapping[str, Any], model_folder: Path, file: Path) -> tuple[Engine, EngineInfo]:
+def _open_on_cpu(config: Mapping[str, Any], file: Path) -> tuple[Engine, EngineInfo]:
     threads = threads_per_instance(config)
     asked = _asked(config)
     engine: Engine
     try:
         wish = choose_precision(asked, openvino_precisions())
-        problem = _proof(config, model_folder, file, wish.precision)
+        problem = _proof(config, file, wish.precision)
     except MissingDependencyError as error:
         wish, problem = choose_precision(asked, ("fp32",)), str(error)
     if problem:
@@ -170,11 +167,9 @@ def choose_precision(asked: str, available: tuple[Precision, ...]) -> Wish:
     return Wish("fp32", f"precision {asked!r} is not for CPUs ({', '.join(PRECISIONS)})")
 
 
-def _proof(
-    config: Mapping[str, Any], model_folder: Path, file: Path, precision: Precision, device: int | None = None
-) -> str:
+def _proof(config: Mapping[str, Any], file: Path, precision: Precision, device: int | None = None) -> str:
     """What `try_engine` says, asked once for all instances of a run."""
-    inputs = sample_inputs(config, model_folder)
+    inputs = sample_inputs(config)
     run_folder = environment.run_folder()
     if run_folder is None:
         return try_engine(file, inputs, precision, device=device)

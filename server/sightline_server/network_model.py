@@ -25,15 +25,12 @@ class NetworkModel:
     default_file: str
     """The model's file where its configuration names none."""
 
-    def open(
-        self, config: Mapping[str, Any], folder: Path, file: Path, device: int | None
-    ) -> tuple[Engine, EngineInfo]:
+    def open(self, config: Mapping[str, Any], file: Path, device: int | None) -> tuple[Engine, EngineInfo]:
         """The engine, and what to tell about it.
 
         Args:
             config: the model's configuration as Triton hands it over.
-            folder: the model's folder.
-            file: its network.
+            file: the network.
             device: number of the GPU that Triton gave this instance; None for the CPU.
         """
         raise NotImplementedError
@@ -48,7 +45,7 @@ class NetworkModel:
         self._outputs = [tensor["name"] for tensor in config["output"]]
         self._batched = int(config["max_batch_size"]) > 0
         device = instance_device(args)
-        self._engine, info = self.open(config, folder, file, device)
+        self._engine, info = self.open(config, file, device)
         # An engine that had to make do with the CPU is still handed what lies on the GPU.
         self._fetch = open_device(device) if device is not None and info.device == "cpu" else None
         record_engine(args["model_name"], info)

@@ -1,14 +1,14 @@
-"""Inputs to try an engine on: the model's own warm-up data."""
+"""Inputs to try an engine on: drawn pictures, in which the network is to tell every faint guess."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sightline.contract import WARMUP_FOLDER
+from sightline.contract import ORIGINAL_SHAPE, SCORE_THRESHOLD
+from sightline_server.drawn import draw_picture
 from sightline_server.engines import Array, Arrays
 
 DTYPES = {
@@ -27,39 +27,51 @@ DTYPES = {
 SAMPLE_BATCH_SIZE = 2
 """Images in a sample: enough to see that they do not mix."""
 _SEED = 20
+_PICTURE_AXES, _COLOURS = 3, 3
+_SIDE = 640
+"""Of a drawn picture, in pixels, where its size varies."""
+_ORIGINAL_SHAPE = (360, 480, _COLOURS)
+"""Of the image that a picture was before it was brought to size."""
 
 
-def sample_inputs(config: Mapping[str, Any], model_folder: Path, batch_size: int = SAMPLE_BATCH_SIZE) -> Arrays:
-    """A batch of inputs, the same each time: what the first warm-up request says, and random values where it is silent.
+def sample_inputs(config: Mapping[str, Any], batch_size: int = SAMPLE_BATCH_SIZE) -> Arrays:
+    """A batch of inputs, the same each time: drawn pictures, and the lowest threshold; what is neither is random.
+
+    It does not ask the model's warm-up, which the gate serves models without.
 
     Args:
         config: the model's configuration as Triton hands it to the backend.
-        model_folder: holds the folder of warm-up files.
-        batch_size: images, of which the model may take fewer.
+        batch_size: images, of which the model may take fewer; no batch axis at all where it takes none.
     """
     rng = np.random.default_rng(_SEED)
     batch_size = min(batch_size, int(config["max_batch_size"]))
-    warmups = config.get("model_warmup", [])
-    warmup: Mapping[str, Any] = warmups[0]["inputs"] if warmups else {}
-    return {
-        tensor["name"]: _values(tensor, warmup.get(tensor["name"], {}), batch_size, model_folder, rng)
-        for tensor in config["input"]
-    }
+    return {tensor["name"]: _values(tensor, batch_size, rng) for tensor in config["input"]}
 
 
-def _values(
-    tensor: Mapping[str, Any], warmup: Mapping[str, Any], batch_size: int, model_folder: Path, rng: np.random.Generator
-) -> Array:
-    """One input of `batch_size` rows; of no batch axis at all where that is 0."""
+def _values(tensor: Mapping[str, Any], batch_size: int, rng: np.random.Generator) -> Array:
     dtype = np.dtype(DTYPES[tensor["data_type"]])
-    dims = [int(size) if int(size) > 0 else 1 for size in warmup.get("dims", tensor["dims"])]
-    shape = [batch_size, *dims] if batch_size else dims
-    if file := warmup.get("input_data_file"):
-        row = np.fromfile(model_folder / WARMUP_FOLDER / file, dtype).reshape(dims)
-        return np.ascontiguousarray(np.broadcast_to(row, shape))
-    if warmup.get("zero_data"):
-        return np.zeros(shape, dtype)
-    return _random(shape, dtype, rng)
+    dims = [int(size) for size in tensor["dims"]]
+    if _is_picture(dims, dtype):
+        height, width, _ = (size if size > 0 else _SIDE for size in dims)
+        rows = _pictures(max(1, batch_size), (height, width)).astype(dtype)
+    elif tensor["name"] == ORIGINAL_SHAPE.name:
+        rows = np.array([_ORIGINAL_SHAPE] * max(1, batch_size), dtype)
+    elif tensor["name"] == SCORE_THRESHOLD.name:
+        rows = np.zeros((max(1, batch_size), *dims), dtype)
+    else:
+        rows = _random((max(1, batch_size), *(max(1, size) for size in dims)), dtype, rng)
+    return rows if batch_size else rows[0]
+
+
+def _is_picture(dims: Sequence[int], dtype: np.dtype[Any]) -> bool:
+    """Whether these are the dims of height, width and three colours."""
+    return len(dims) == _PICTURE_AXES and dims[-1] == _COLOURS and dtype in (np.uint8, np.float32)
+
+
+def _pictures(count: int, size_hw: tuple[int, int]) -> Array:
+    """Neighbours differ; from 0 to 255, as the network gets them of its preprocessing."""
+    drawn = [draw_picture(size_hw, seed=_SEED + number) for number in range(min(count, SAMPLE_BATCH_SIZE))]
+    return np.stack([drawn[number % len(drawn)] for number in range(count)])
 
 
 def _random(shape: Sequence[int], dtype: np.dtype[Any], rng: np.random.Generator) -> Array:

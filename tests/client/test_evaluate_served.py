@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from tests.client.conftest import Found, Labels
+from tests.joining_chain import JoiningChain
 
 from sightline.cli import cli
 from sightline.evaluation import Metrics, match_categories, measure, read_annotations, select
-from sightline_export.exporter import export
+from sightline_export.exporter import ExportReport, export
 from sightline_export.options import ExportOptions
 from sightline_server.launcher import EmbeddedServer
 
@@ -85,6 +87,38 @@ def test_as_good_as_ultralytics(
     assert len(report["served"]["classes"]) == 76
     assert files[1].read_bytes().startswith(b"\x89PNG")
     assert "best class per box, scores from 0.001, letterbox_640" in came.output
+
+
+def test_int8_loses_little(
+    tmp_path: Path,
+    truth_file: Path,
+    *,
+    photos: list[Path],
+    calibration_photos: list[Path],
+    serve_detector: Callable[[str], str],
+    yolov8n_int8: ExportReport,
+    chain: JoiningChain,
+) -> None:
+    """On photographs that it was not calibrated on."""
+    others = [photo for photo in photos[:66] if photo not in calibration_photos]
+
+    def points(server: EmbeddedServer, model: str) -> float:
+        file = tmp_path / f"{model}.json"
+        came = evaluate(server, *others, "--annotations", truth_file, "--model", model, "--json", file)
+        assert came.exit_code == 0, came.output
+        served = json.loads(file.read_text())["served"]
+        assert served["images"] == 50
+        return 100 * float(served["ap_50_95"])
+
+    folder = yolov8n_int8.installed.ensemble.parent
+    with chain.serve(folder, yolov8n_int8.name) as served:
+        int8 = points(served.server, served.model)
+        listed = CliRunner().invoke(cli, ["models", "--url", served.server.grpc_url]).output
+        fp32 = points(served.server, serve_detector("yolov8n"))
+    print(f"mAP50-95: int8 {int8:.2f}, fp32 {fp32:.2f}")
+    assert int8 >= fp32 - 1.5
+    _, _, told = listed.partition(f"{served.model}: ready")
+    assert re.search(r"^  precision  int8\n  engine     (openvino|onnxruntime) \S+, int8, ", told, re.MULTILINE)
 
 
 def test_every_class_as_in_ultralytics_val(

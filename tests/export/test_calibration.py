@@ -68,6 +68,18 @@ def test_one_scene_seen_again_and_again_is_warned_of(tmp_path: Path) -> None:
     assert any("nearly uniform" in said for said in told(tmp_path))
 
 
+def test_the_film_of_a_fixed_camera_is_warned_of(shared_data: Path, tmp_path: Path) -> None:
+    film = cv2.VideoCapture(str(shared_data / "video" / "car-detection.mp4"))
+    for number in range(MOST_PICTURES):
+        shown, frame = film.read()
+        assert shown
+        assert cv2.imwrite(str(tmp_path / f"{number:03}.jpg"), cv2.resize(frame, None, fx=0.25, fy=0.25))
+    assert any(
+        said.startswith(f"WARNING: the {MOST_PICTURES} calibration pictures are nearly uniform")
+        for said in told(tmp_path)
+    )
+
+
 def test_files_that_cannot_be_decoded_are_left_out_and_named(tmp_path: Path) -> None:
     folder = write_scenes(tmp_path / "some", ENOUGH_PICTURES)
     (folder / "notes.txt").write_text("no picture")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -19,6 +20,7 @@ from sightline_export.options import ExportOptions
 from sightline_export.pictures import draw_scene
 from sightline_export.tensorrt.sources import find_sources
 from sightline_export.tensorrt.takes import faults
+from sightline_server.gpu import NO_GPUS, find_gpus
 
 ENGINE = EngineInfo(engine="openvino", version="1", precision="fp32", threads=1)
 PASSED = Judgement(verification=Verification(outcome="passed", reference=200, matched=200), engine=ENGINE)
@@ -45,6 +47,12 @@ def test_the_fastest_that_passes_is_taken_and_the_rest_is_not_judged() -> None:
     assert precision == "int8"
     assert results["int8"].startswith("taken: verified")
     assert results["bf16"].startswith("slower than int8")
+
+
+def test_fp16_is_taken_where_a_gpu_computes_it_and_it_passes() -> None:
+    assert taken({"fp32": 3, "fp16": 2}, {"fp16": PASSED})[0] == "fp16"
+    on_a_cpu = Judgement(verification=replace(PASSED.verification, outcome="inconclusive"), engine=ENGINE)
+    assert taken({"fp32": 3, "fp16": 2}, {"fp16": on_a_cpu, "fp32": PASSED})[0] == "fp32"
 
 
 def test_one_that_fails_gives_way_to_the_next() -> None:
@@ -125,9 +133,26 @@ def test_this_machine_times_what_it_computes_in(tmp_path: Path) -> None:
     assert "GPUs" in machine.lacks("fp16")
     detectors = {each: exported(each, tmp_path)[0] for each in ("fp32", "int8")}
     picture = draw_scene((120, 160), seed=0)
-    timings = machine.time(detectors, network_inputs(detectors["fp32"], picture))  # type: ignore[arg-type]
+    timings = machine.time(detectors, network_inputs(detectors["fp32"].info, picture))  # type: ignore[arg-type]
     assert {each: timing.engine.precision for each, timing in timings.items()} == {"fp32": "fp32", "int8": "int8"}
     assert all(timing.seconds > 0 for timing in timings.values())
+
+
+def test_a_machine_with_a_gpu_tries_fp16_and_not_what_is_for_cpus() -> None:
+    machine = EngineMachine(gpu=0)
+    assert machine.lacks("fp32") == machine.lacks("fp16") == ""
+    assert machine.lacks("bf16") == "bf16 is for CPUs, and networks run on GPU 0 here"
+    assert "int8 is for CPUs" in machine.lacks("int8")
+
+
+@pytest.mark.skipif(find_gpus() != NO_GPUS, reason="this machine has a driver")
+def test_a_gpu_that_cannot_compute_is_timed_as_what_takes_its_place(tmp_path: Path) -> None:
+    assert "GPUs" in EngineMachine.here().lacks("fp16")
+    half = exported("fp16", tmp_path)[0]
+    timings = EngineMachine(gpu=0).time({"fp16": half}, network_inputs(half.info, draw_scene((120, 160), seed=0)))
+    engine = timings["fp16"].engine
+    assert (engine.device, engine.precision) == ("cpu", "fp32")
+    assert engine.reason.startswith("on the CPU: GPU 0 cannot be used")
 
 
 def test_a_network_in_fp16_is_one_that_tensorrt_takes(tmp_path: Path) -> None:

@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from click.testing import CliRunner
+from tests.export.conv_network import conv_network
 from tests.export.fake_tensorrt import PLAN, T4, write_tiny_detector
 from tests.export.tensorrt_workshop import Workshop
 
 from sightline.cli import cli
+from sightline.contract import PlanPrecision
 from sightline.detector_info import DetectorInfo
 from sightline.verification import Verification
 from sightline_export.config import parse
+from sightline_export.exporter import export
 from sightline_export.lint import lint
+from sightline_export.options import ExportOptions
 from sightline_export.repository import install_detector
 from sightline_export.tensorrt.manifest import read_manifest
 from sightline_export.tensorrt.plan_config import plan_info
+from sightline_export.tensorrt.sources import find_sources
+from sightline_export.tensorrt.takes import faults
 
 KNOWN_TO_10 = {
     *("--onnx", "--saveEngine", "--minShapes", "--optShapes", "--maxShapes", "--stronglyTyped", "--noTF32"),
@@ -80,6 +88,37 @@ def test_an_fp16_plan_says_so(workshop: Workshop) -> None:
     assert outcome.state == "failed"
     assert "build it with --precision fp32" in outcome.reason
     assert not workshop.plans.exists()
+
+
+def test_a_detector_that_was_exported_in_fp16_becomes_an_fp16_plan(workshop: Workshop, tmp_path: Path) -> None:
+    onnx.save(conv_network(), tmp_path / "conv.onnx")
+    options = ExportOptions(precision="fp16")
+    export(tmp_path / "conv.onnx", repository=workshop.models, chain=None, name="half", options=options)
+    workshop.tools.tell(copies_onnx=True)
+    (outcome,) = workshop.build("half", precision="fp16")
+    assert outcome.state == "built", outcome.reason
+    built = onnx.load(workshop.plans / "half_net" / "1" / "model.plan")
+    assert not faults(built)
+    types = {tensor.name: tensor.data_type for tensor in built.graph.initializer}
+    weights = {types[node.input[1]] for node in built.graph.node if node.op_type == "Conv"}
+    assert weights == {onnx.TensorProto.FLOAT16}
+    parameters = parse((workshop.plans / "half" / "config.pbtxt").read_text()).parameters
+    assert parameters["sightline.precision"].string_value == "fp16"
+    (outcome,) = workshop.build("half", precision="fp32")
+    assert outcome.state == "no plan"
+    assert "it was exported in fp16: build it with --precision fp16" in outcome.reason
+    assert len(workshop.tools.builds) == 1
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_an_int8_detector_is_no_plan_and_says_what_to_export(workshop: Workshop, precision: PlanPrecision) -> None:
+    (source,) = find_sources(workshop.models, ["tiny"])
+    info = replace(source.info, precision="int8", quantised=True)
+    install_detector(workshop.models, "eight", source.onnx.read_bytes(), info)
+    (outcome,) = workshop.build("eight", precision=precision)
+    assert outcome.state == "no plan"
+    assert "TensorRT takes symmetric quantisation only: export its source with --precision fp16" in outcome.reason
+    assert workshop.tools.builds == []
 
 
 def test_a_record_of_verification_does_not_stand_for_another_precision() -> None:

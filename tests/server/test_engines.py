@@ -73,22 +73,22 @@ def test_tensors_must_be_those_of_the_configuration(tiny: Path) -> None:
     config = served_config(tiny)
     config["output"][1]["name"] = "rectangles"
     with pytest.raises(LaunchError, match=r"has no output 'rectangles'; it has .*boxes"):
-        open_engine(config, tiny, tiny / "1" / ONNX_FILE)
+        open_engine(config, tiny / "1" / ONNX_FILE)
     config = served_config(tiny)
     config["input"][0]["data_type"] = "TYPE_STRING"
     with pytest.raises(LaunchError, match="'images' is TYPE_STRING"):
-        open_engine(config, tiny, tiny / "1" / ONNX_FILE)
+        open_engine(config, tiny / "1" / ONNX_FILE)
 
 
 def test_openvino_is_taken_where_it_proves_itself(tiny: Path) -> None:
-    engine, info = open_engine(served_config(tiny), tiny, tiny / "1" / ONNX_FILE)
+    engine, info = open_engine(served_config(tiny), tiny / "1" / ONNX_FILE)
     assert (engine.name, info.engine, info.precision, info.reason) == ("openvino", "openvino", "fp32", "")
 
 
 def test_onnx_runtime_takes_what_openvino_cannot(tmp_path: Path) -> None:
     name = tiny_detector.write_network(tmp_path, "odd", tiny_detector.unknown_to_openvino(), precision="bf16")
     folder = tmp_path / name
-    engine, info = open_engine(served_config(folder), folder, folder / "1" / ONNX_FILE)
+    engine, info = open_engine(served_config(folder), folder / "1" / ONNX_FILE)
     assert (info.engine, info.precision) == ("onnxruntime", "fp32")
     assert "OpenVINO cannot load" in info.reason
     assert "fp32 only" in info.reason
@@ -100,10 +100,10 @@ def test_onnx_runtime_takes_what_openvino_cannot(tmp_path: Path) -> None:
 
 def test_the_verdict_is_asked_for_once(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGHTLINE_RUN_FOLDER", str(tmp_path))
-    open_engine(served_config(tiny), tiny, tiny / "1" / ONNX_FILE)
+    open_engine(served_config(tiny), tiny / "1" / ONNX_FILE)
     (verdict,) = (file for file in tmp_path.glob("smoke-*") if not file.suffix)
     verdict.write_text("somebody found a crash")
-    _, info = open_engine(served_config(tiny), tiny, tiny / "1" / ONNX_FILE)
+    _, info = open_engine(served_config(tiny), tiny / "1" / ONNX_FILE)
     assert (info.engine, info.reason) == ("onnxruntime", "somebody found a crash")
 
 
@@ -118,7 +118,7 @@ def test_choose_precision() -> None:
 
 def test_a_crash_is_told_from_a_failure(tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     config = served_config(tiny)
-    given = sample_inputs(config, tiny)
+    given = sample_inputs(config)
     assert try_engine(tiny / "1" / ONNX_FILE, given, "fp32") == ""
     # A program in OpenVINO's place that dies as it does on CPUs that lack an instruction.
     dying = tmp_path / "dying"
@@ -128,14 +128,6 @@ def test_a_crash_is_told_from_a_failure(tiny: Path, monkeypatch: pytest.MonkeyPa
     assert try_engine(tiny / "1" / ONNX_FILE, given, "fp32") == "OpenVINO crashed (SIGILL)"
     (dying / "openvino.py").write_text("import time; time.sleep(60)")
     assert "within 1 s" in try_engine(tiny / "1" / ONNX_FILE, given, "fp32", timeout_seconds=1)
-
-
-def test_samples_are_the_warm_up(tiny: Path) -> None:
-    given = sample_inputs(served_config(tiny), tiny)
-    assert given["images"].shape == (2, 320, 320, 3)
-    assert given["images"].std() > 10
-    assert given["original_shape"].tolist() == [[480, 320, 3]] * 2
-    assert given["score_threshold"].tolist() == [[0.0]] * 2
 
 
 def test_disagreement() -> None:
@@ -166,7 +158,7 @@ def test_difference_has_a_scale() -> None:
 
 
 def test_noise_is_small_and_the_same_each_time(tiny: Path) -> None:
-    given = sample_inputs(served_config(tiny), tiny)
+    given = sample_inputs(served_config(tiny))
     noisy = with_noise(given, 2)
     steps = noisy["images"].astype(int) - given["images"]
     assert (steps.min(), steps.max()) == (-2, 2)

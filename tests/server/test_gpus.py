@@ -187,7 +187,7 @@ def served_config(folder: Path) -> dict[str, Any]:
 @pytest.mark.skipif(find_gpus() != NO_GPUS, reason="this machine has a driver")
 def test_a_gpu_that_cannot_be_used_is_replaced_aloud(models: Path) -> None:
     folder = models / "tiny_net"
-    engine, info = engine_choice.open_engine(served_config(folder), folder, folder / "1" / ONNX_FILE, 0)
+    engine, info = engine_choice.open_engine(served_config(folder), folder / "1" / ONNX_FILE, 0)
     assert (info.engine, info.device) == ("openvino", "cpu")
     assert info.reason.startswith("on the CPU: GPU 0 cannot be used: libcuda.so.1")
     given = tiny_detector.inputs(2)

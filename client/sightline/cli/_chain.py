@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.contract import ONNX_BACKEND, EngineInfo, network_name
+from sightline.contract import ONNX_BACKEND, PRECISION_PARAMETER, EngineInfo, network_name
 from sightline.errors import ImageError, ModelLoadError, SightlineError, VerificationError
 
 if TYPE_CHECKING:
@@ -53,15 +53,16 @@ class EmbeddedChain:
 
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-gate-")))
-            for part in parts_of(repository, name):
+            parts = parts_of(repository, name)
+            for part in parts:
                 copy_model(repository / part.name, folder / part.name, part)
             options = ServerOptions(
                 repository=folder,
                 grpc_port=0,
                 http_port=0,
                 metrics_port=0,
-                # In the precision that is asked for: those for CPUs are not to be had on a GPU.
-                use_gpus=False,
+                # In the precision that is asked for: those for CPUs are not to be had on a GPU, and fp16 only there.
+                use_gpus=_asked_precision(parts) == "fp16",
                 ready_timeout_seconds=_LOADING_SECONDS,
             )
             try:
@@ -120,6 +121,12 @@ def parts_of(repository: Path, name: str) -> list[ModelConfig]:
             config.instance_group[0].count = 1
         configs.append(config)
     return configs
+
+
+def _asked_precision(parts: list[ModelConfig]) -> str:
+    """Of the detector, which stands last."""
+    asked: str = parts[-1].parameters[PRECISION_PARAMETER].string_value
+    return asked
 
 
 def copy_model(source: Path, target: Path, config: ModelConfig) -> None:

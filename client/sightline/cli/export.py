@@ -136,7 +136,7 @@ def command(source: Path, repository: Path, name: str | None, **choices: Any) ->
     if choices["json_file"] is not None:
         check_place(choices["json_file"])
     chain = None if choices["no_gate"] else _embedded_chain()
-    machine = EngineMachine() if choices["precision"] == contract.AUTO_PRECISION else None
+    machine = EngineMachine.here() if choices["precision"] == contract.AUTO_PRECISION else None
     export = _import_export()
     started = time.monotonic()
     report = export(

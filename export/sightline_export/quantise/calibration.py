@@ -77,10 +77,10 @@ def open_calibration(folder: Path, *, tell: Callable[[str], None]) -> Calibratio
             f"WARNING: {pictures} different pictures are few to calibrate on; give {ENOUGH_PICTURES} or more, or trust "
             "the result only as far as the gate and `sightline evaluate` on other pictures go"
         )
-    if 2 * scenes < pictures:
+    if 2 * scenes < len(readable):
         tell(
-            f"WARNING: the calibration pictures are nearly uniform: {pictures} of them show {scenes} different scenes. "
-            "What differs from those (another camera, night, rain) may not be found; take pictures from all of them"
+            f"WARNING: the {len(readable)} calibration pictures are nearly uniform: they show {scenes} different "
+            "scenes. What differs from those (another camera, night, rain) may not be found; take some from all of them"
         )
     return Calibration(readable, scenes)
 

@@ -24,8 +24,8 @@ def check_plannable(info: DetectorInfo) -> None:
         )
     if info.quantised:
         raise NotPlannableError(
-            "it is quantised for ONNX Runtime, and TensorRT takes symmetric quantisation only; export its FP32 model, "
-            "or serve this one with ONNX Runtime"
+            "it is quantised to 8 bits for CPUs, with zero points, and TensorRT takes symmetric quantisation only: "
+            "export its source with --precision fp16 or fp32 for a plan, and serve this one from its ONNX file"
         )
     heads = {family.head for family in FAMILIES.values()}
     if info.head not in heads:

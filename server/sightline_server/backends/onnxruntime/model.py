@@ -17,8 +17,6 @@ class TritonPythonModel(NetworkModel):
 
     default_file = ONNX_FILE
 
-    def open(
-        self, config: Mapping[str, Any], folder: Path, file: Path, device: int | None
-    ) -> tuple[Engine, EngineInfo]:
+    def open(self, config: Mapping[str, Any], file: Path, device: int | None) -> tuple[Engine, EngineInfo]:
         """The engine that suits the machine."""
-        return open_engine(config, folder, file, device)
+        return open_engine(config, file, device)

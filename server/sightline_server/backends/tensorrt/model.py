@@ -17,8 +17,6 @@ class TritonPythonModel(NetworkModel):
 
     default_file = TENSORRT_FILE
 
-    def open(
-        self, config: Mapping[str, Any], folder: Path, file: Path, device: int | None
-    ) -> tuple[Engine, EngineInfo]:
+    def open(self, config: Mapping[str, Any], file: Path, device: int | None) -> tuple[Engine, EngineInfo]:
         """TensorRT: nothing else reads plans."""
         return open_plan(config, file, device)
