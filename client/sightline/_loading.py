@@ -35,6 +35,11 @@ class Checked(NamedTuple):
         """Width x height."""
         return self.size_hw[0] * self.size_hw[1]
 
+    @property
+    def faintest(self) -> float:
+        """Of the score that is wanted: what it is asked for, which is just that."""
+        return 1.0
+
 
 class Seen(NamedTuple):
     """A long file, of which only the beginning was read.

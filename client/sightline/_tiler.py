@@ -20,7 +20,7 @@ from sightline.detections import Detections, Result, Source
 from sightline.errors import CorruptImageError, ImageError, MissingDependencyError
 from sightline.images import EncodedImage
 from sightline.preprocessing import Preprocessing
-from sightline.seams import View, join
+from sightline.seams import FAINTEST, View, join
 from sightline.tiling import Tiling
 
 _BYTES_PER_PIXEL = 3
@@ -41,6 +41,10 @@ class Sendable(Protocol):
     def size_hw(self) -> tuple[int, int]:
         """Its height and width in pixels, after EXIF rotation."""
 
+    @property
+    def faintest(self) -> float:
+        """Of the score that is wanted, 0 to 1: what it is asked for."""
+
 
 Answer = Callable[[Sequence[Sendable]], list[Result]]
 """Sends images as one request."""
@@ -54,6 +58,11 @@ class _Part:
     picture: Picture
     rectangle_xyxy: tuple[int, int, int, int]
     size_hw: tuple[int, int]
+
+    @property
+    def faintest(self) -> float:
+        """Of the score that is wanted: other views may be surer of what is faint here."""
+        return FAINTEST
 
     @property
     def data(self) -> bytes:
@@ -106,8 +115,13 @@ class Tiler:
         """Whether a picture of that height and width in pixels is larger than one tile."""
         return self._tiling.cuts(image_size_hw)
 
-    def detect(self, image: Checked, answer: Answer) -> Result:
+    def detect(self, image: Checked, answer: Answer, *, score_threshold: float) -> Result:
         """What there is in the picture, or the error of any of its tiles.
+
+        Args:
+            image: the picture.
+            answer: sends its parts.
+            score_threshold: lowest score of an object, 0 to 1.
 
         Raises:
             ClientStateError: the client was closed meanwhile.
@@ -123,7 +137,8 @@ class Tiler:
             if result.detections is None:
                 return Result(image.source, error=result.error)
             views.append(part.view(result.detections))
-        found = join(views, class_names=views[0].found.class_names, image_size_hw=image.size_hw)
+        names = views[0].found.class_names
+        found = join(views, class_names=names, image_size_hw=image.size_hw, score_threshold=score_threshold)
         return Result(image.source, detections=found, milliseconds=1000 * (time.perf_counter() - begun))
 
     def _answers(self, parts: Sequence[_Part], answer: Answer) -> list[Result]:

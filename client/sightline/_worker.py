@@ -107,7 +107,8 @@ class Worker:
             if isinstance(image, Result):
                 results.append(image)
             elif self._task.tiler is not None and self._cuts(image):
-                results.append(self._task.tiler.detect(image, self._answer))
+                threshold = self._task.score_threshold
+                results.append(self._task.tiler.detect(image, self._answer, score_threshold=threshold))
             else:
                 results.append(next(answers))
         return results
@@ -167,7 +168,8 @@ class Worker:
     def _ask(self, images: Sequence[Sendable]) -> list[Result]:
         begun = time.perf_counter()
         payloads = [image.data for image in images]
-        response = self._courier.deliver(payloads, score_threshold=self._task.score_threshold)
+        threshold = self._task.score_threshold * min(image.faintest for image in images)
+        response = self._courier.deliver(payloads, score_threshold=threshold)
         milliseconds = 1000 * (time.perf_counter() - begun)
         sizes_hw = [image.size_hw for image in images]
         found = self._task.decoder.decode(response, sizes_hw=sizes_hw)

@@ -12,11 +12,15 @@ picture) shows, and b a box in it:
 1.  A cut box that lies in the clear of another tile is dropped. That tile sees everything of the object that the
     first one sees, and what is behind the border as well: its verdict counts, also where it found nothing.
 2.  A box of the whole picture that lies in the clear of a tile is dropped likewise: the tile sees it larger.
-3.  Of two boxes of one class from different views with A > `SAME`, one goes: cut ones before whole ones, then those of
-    the whole picture, then the one with the lower score. A cut box goes whatever its class if its score is the lower:
-    a piece looks like something else more easily than a whole, but is not always the one that is mistaken.
+3.  Of two boxes of one class from different views with A > `SAME`, one goes: dropped ones before cut ones, those before
+    whole ones, then those of the whole picture, then the one with the lower score. A cut box goes whatever its class
+    if its score is the lower: a piece looks like something else more easily than a whole, but is not always the one
+    that is mistaken.
 4.  Cut boxes of one class from different tiles with A > `SAME` that are left over belong to an object that no view
-    shows whole. They become one box around them all, with the best of their scores.
+    shows whole. They become one box around them all.
+5.  Each object's score is the best that any view gave it, and only then is the threshold applied. So views are asked
+    for fainter objects than are wanted (`FAINTEST`): what one of them finds just above the threshold is in another one,
+    where it lies differently on the network's grid, often just below.
 
 Boxes of one view never suppress each other here: the network's own suppression has settled that. Known from elsewhere
 is suppression across slices with IoU, or intersection over the smaller box (SAHI: Akyon, Altinuc, Temizel, "Slicing
@@ -28,7 +32,7 @@ whichever of piece and whole has the better score. Comparing only where both vie
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,9 +44,11 @@ MARGIN = 1 / 128
 """Of a tile's side: boxes of cut objects end that close to the border."""
 SAME = 0.5
 """Agreement above which two boxes are of the same object."""
+FAINTEST = 0.5
+"""Of the score that is wanted: what views are asked for."""
 
 Mask = npt.NDArray[np.bool_]
-_WHOLE_IN_TILE, _IN_PICTURE, _CUT = 0, 1, 2
+_WHOLE_IN_TILE, _IN_PICTURE, _CUT, _DROPPED = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -58,19 +64,22 @@ class View:
     found: Detections
 
 
-def join(views: Sequence[View], *, class_names: tuple[str, ...], image_size_hw: tuple[int, int]) -> Detections:
+def join(
+    views: Sequence[View], *, class_names: tuple[str, ...], image_size_hw: tuple[int, int], score_threshold: float
+) -> Detections:
     """The objects of the whole picture, best first.
 
     Args:
-        views: tiles, and perhaps the whole picture.
+        views: tiles, and perhaps the whole picture, with what they show down to `FAINTEST` x `score_threshold`.
         class_names: every class the detector knows.
         image_size_hw: height and width of the picture in pixels.
+        score_threshold: lowest score of an object, 0 to 1.
     """
     seen = _Seen.of(views, image_size_hw)
-    seen = seen.only(~_better_seen_elsewhere(seen, views, image_size_hw))
-    seen = seen.only(_suppressed_across_views(seen))
-    boxes, scores, classes = _pieces_joined(seen)
+    seen = replace(seen, rank=np.where(_better_seen_elsewhere(seen, views, image_size_hw), _DROPPED, seen.rank))
+    boxes, scores, classes = _pieces_joined(_suppressed_across_views(seen))
     order = np.argsort(-scores, kind="stable")
+    order = order[scores[order] >= score_threshold]
     return Detections(boxes[order], scores[order], classes[order], class_names, image_size_hw)
 
 
@@ -136,22 +145,22 @@ def _better_seen_elsewhere(seen: _Seen, views: Sequence[View], image_size_hw: tu
     return better
 
 
-def _suppressed_across_views(seen: _Seen) -> npt.NDArray[np.int64]:
-    """Rule 3; what is left, as indices."""
+def _suppressed_across_views(seen: _Seen) -> _Seen:
+    """Rule 3, and rule 5 for it; what was dropped before goes as well."""
     order = np.lexsort((-seen.scores, seen.rank))
+    scores = seen.scores.copy()
     kept: list[int] = []
-    while order.size:
+    while order.size and seen.rank[order[0]] < _CUT:
         best, order = order[0], order[1:]
         kept.append(int(best))
-        comparable = seen.classes[order] == seen.classes[best]
-        if seen.rank[best] == _CUT:
-            # Two pieces are no duplicates: each has something of the object that the other has not.
-            break
-        comparable |= (seen.rank[order] == _CUT) & (seen.scores[order] < seen.scores[best])
-        candidates = order[comparable]
-        gone = candidates[seen.agreement(int(best), candidates) > SAME]
-        order = order[~np.isin(order, gone)]
-    return np.array([*kept, *order.tolist()], np.int64)
+        alike = seen.classes[order] == seen.classes[best]
+        piece = (seen.rank[order] >= _CUT) & (seen.scores[order] < scores[best])
+        same = seen.agreement(int(best), order) > SAME
+        scores[best] = scores[order[same & alike]].max(initial=scores[best])
+        order = order[~(same & (alike | piece))]
+    # Two pieces are no duplicates: each has something of the object that the other has not.
+    pieces = order[seen.rank[order] == _CUT]
+    return replace(seen, scores=scores).only(np.array([*kept, *pieces.tolist()], np.int64))
 
 
 def _pieces_joined(

@@ -17,6 +17,7 @@ NAMES = ("car", "person", "truck")
 SIZE_HW = (1000, 1800)
 LEFT, RIGHT = (0, 0, 1000, 1000), (800, 0, 1800, 1000)
 PICTURE = (0, 0, 1800, 1000)
+THRESHOLD = 0.25
 
 Box = tuple[float, float, float, float]
 Found = tuple[Box, float, int]
@@ -30,7 +31,7 @@ def view(rectangle: tuple[int, int, int, int], *found: Found) -> View:
 
 
 def joined(*views: View) -> list[Found]:
-    found = join(views, class_names=NAMES, image_size_hw=SIZE_HW)
+    found = join(views, class_names=NAMES, image_size_hw=SIZE_HW, score_threshold=THRESHOLD)
     rows = zip(found.boxes_xyxy.tolist(), found.scores.tolist(), found.class_ids.tolist(), strict=True)
     return [(tuple(box), round(score, 3), class_id) for box, score, class_id in rows]
 
@@ -116,8 +117,8 @@ SMALL: Found = ((850, 100, 900, 200), 0.8, 0)
         ),
         pytest.param(
             [view(LEFT, ((700, 100, 950, 200), 0.5, 0)), view(RIGHT, ((800, 100, 950, 200), 0.9, 0))],
-            [((700, 100, 950, 200), 0.5, 0)],
-            id="the whole is better than a piece with a better score",
+            [((700, 100, 950, 200), 0.9, 0)],
+            id="the whole is better than a piece with a better score, and has that score",
         ),
         pytest.param(
             [view(LEFT), view(RIGHT, ((800, 100, 860, 200), 0.9, 2))],
@@ -140,7 +141,7 @@ SMALL: Found = ((850, 100, 900, 200), 0.8, 0)
                 view(RIGHT, ((800, 110, 1400, 300), 0.7, 0)),
                 view(PICTURE, ((605, 105, 1395, 295), 0.5, 0)),
             ],
-            [((605, 105, 1395, 295), 0.5, 0)],
+            [((605, 105, 1395, 295), 0.7, 0)],
             id="the whole picture settles what the tiles see in pieces",
         ),
         pytest.param(
@@ -152,6 +153,21 @@ SMALL: Found = ((850, 100, 900, 200), 0.8, 0)
             [view(LEFT, ((600, 100, 1000, 300), 0.9, 2)), view(PICTURE, ((605, 105, 1395, 295), 0.6, 0))],
             [((600, 100, 1000, 300), 0.9, 2), ((605, 105, 1395, 295), 0.6, 0)],
             id="what is seen in part and clearly is not lost to another class that is less sure",
+        ),
+        pytest.param(
+            [view(LEFT, ((850, 100, 900, 200), 0.26, 0)), view(RIGHT, ((852, 101, 903, 198), 0.15, 0))],
+            [((850, 100, 900, 200), 0.26, 0)],
+            id="what one tile is sure enough of is there",
+        ),
+        pytest.param(
+            [view(LEFT, ((850, 100, 900, 200), 0.15, 0)), view(PICTURE, ((852, 101, 903, 198), 0.3, 0))],
+            [((850, 100, 900, 200), 0.3, 0)],
+            id="a tile's faint object has the score that the whole picture gave it",
+        ),
+        pytest.param(
+            [view(LEFT, ((850, 100, 900, 200), 0.24, 0)), view(RIGHT, ((852, 101, 903, 198), 0.2, 0))],
+            [],
+            id="what no view is sure enough of is not",
         ),
         pytest.param(
             [view(LEFT), view(RIGHT), view(PICTURE, SMALL, ((300, 10, 1500, 990), 0.6, 1))],
