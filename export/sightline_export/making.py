@@ -15,7 +15,7 @@ from sightline.errors import ExportError
 from .alive import check_alive
 from .arithmetic import is_quantised
 from .cost import Cost, network_cost
-from .graph import GraphSettings, check_multi_label, compose
+from .graph import GraphSettings, candidate_limit, check_multi_label, compose
 from .half_network import half_network
 from .options import ExportOptions
 from .pictures import sample_pictures
@@ -87,9 +87,11 @@ def make_detector(
     info = _describe(raw, options)
     progress(f"composing the graph ({raw.head.name} head, {len(info.class_names)} classes, {info.preprocessing})")
     candidate_count = raw_outputs[0].shape[raw.head.candidate_axis]
-    served = compose(raw.model, raw.head, _settings(raw, info, options, candidate_count=candidate_count))
+    settings = _settings(raw, info, options, candidate_count=candidate_count)
+    served = compose(raw.model, raw.head, settings)
     progress(f"comparing it with the raw network on {len(pictures)} pictures")
-    check = verify(served, info, pictures, raw_outputs)
+    limit = candidate_limit(raw.head, settings)
+    check = verify(served, info, pictures, raw_outputs, candidate_limit=limit)
     if options.precision == "fp16":
         served = half_network(served, info, files, progress=progress)
     return Made(info, _serialise(served), check, difference, cost)

@@ -32,7 +32,12 @@ class Found:
 
 
 def detect(
-    raw: npt.NDArray[np.float32], *, info: DetectorInfo, image_size_hw: tuple[int, int], score_threshold: float
+    raw: npt.NDArray[np.float32],
+    *,
+    info: DetectorInfo,
+    image_size_hw: tuple[int, int],
+    score_threshold: float,
+    candidate_limit: int | None = None,
 ) -> Found:
     """Detections from one image's raw output.
 
@@ -41,25 +46,28 @@ def detect(
         info: its layout, and the numbers of the suppression.
         image_size_hw: size of the original image, in pixels.
         score_threshold: lowest score; one that is not at least the detector's floor (NaN too) becomes the floor.
+        candidate_limit: how many of the best candidates are looked at; with `info.multi_label`, of the pairs of a box
+            and a class. None looks at all candidates, and at `MOST_PAIRS` pairs.
     """
     head = HEADS[info.head]
     threshold = score_threshold if score_threshold >= info.score_floor else info.score_floor
-    candidates = _every_class(raw, head) if info.multi_label else head.decode_numpy(raw)
+    candidates = _every_class(raw, head, candidate_limit or MOST_PAIRS) if info.multi_label else head.decode_numpy(raw)
     sound = np.isfinite(candidates.boxes_xyxy).all(axis=1) & np.isfinite(candidates.scores)
     keep = np.flatnonzero(sound & (candidates.scores >= np.float32(threshold)))
+    keep = keep[np.argsort(-candidates.scores[keep], kind="stable")[:candidate_limit]]
     boxes, scores, classes = candidates.boxes_xyxy[keep], candidates.scores[keep], candidates.class_ids[keep]
     best = _best(Candidates(boxes, scores, classes), head, info)
     original = _to_original(boxes[best], info.preprocessing, image_size_hw)
     return Found(original.astype(np.float32), np.minimum(scores[best], 1), classes[best])
 
 
-def _every_class(raw: npt.NDArray[np.float32], head: Head) -> Candidates:
-    """The best pairs of a box and a class as candidates; `class_ids` is the pair's class."""
+def _every_class(raw: npt.NDArray[np.float32], head: Head, limit: int) -> Candidates:
+    """The best `limit` pairs of a box and a class as candidates; `class_ids` is the pair's class."""
     if head.by_class is None:
         raise InvalidOptionError(f"a {head.name} head does not tell the score of every class")
     scores = head.by_class.scores_numpy(raw)
     boxes_xyxy = head.decode_numpy(raw).boxes_xyxy
-    best = np.argsort(-np.nan_to_num(scores.ravel()), kind="stable")[:MOST_PAIRS]
+    best = np.argsort(-np.nan_to_num(scores.ravel()), kind="stable")[:limit]
     boxes, class_ids = np.unravel_index(best, scores.shape)
     return Candidates(boxes_xyxy[boxes], scores[boxes, class_ids], class_ids)
 

@@ -91,6 +91,8 @@ def verify(
     info: DetectorInfo,
     pictures: Sequence[Picture],
     raw_outputs: Sequence[npt.NDArray[np.float32]],
+    *,
+    candidate_limit: int,
 ) -> GraphCheck:
     """Run the served graph on a batch of all pictures and on one alone, and compare with the raw outputs.
 
@@ -99,6 +101,7 @@ def verify(
         info: the numbers that are fixed in it.
         pictures: uint8 (height, width, 3), of any sizes.
         raw_outputs: what `probe` gave for them.
+        candidate_limit: best candidates per image that the graph looks at: see `graph.candidate_limit`.
 
     Raises:
         VerificationError: outputs have wrong shapes or values, or other detections than the reference.
@@ -109,7 +112,13 @@ def verify(
     for batch in _batches(len(pictures), together=info.preprocessing.max_batch_size > 1):
         outputs = _run(session, info, [pictures[i] for i in batch], [thresholds[i] for i in batch])
         for i, came in zip(batch, outputs, strict=True):
-            wanted = _reference(raw_outputs[i], info, pictures[i], thresholds[i])
+            wanted = detect(
+                raw_outputs[i],
+                info=info,
+                image_size_hw=(pictures[i].shape[0], pictures[i].shape[1]),
+                score_threshold=thresholds[i],
+                candidate_limit=candidate_limit,
+            )
             counts.append((len(wanted.scores), _matched(came, wanted, where=f"picture {i} of {len(batch)}")))
     return GraphCheck(len(pictures), sum(count for count, _ in counts), sum(matched for _, matched in counts))
 
@@ -167,10 +176,6 @@ def _check_found(boxes_xyxy: npt.NDArray[np.float32], class_ids: npt.NDArray[np.
             f"the output names class {highest_class}, but there are only {len(raw.class_names)} class names; give all "
             "of them with --classes"
         )
-
-
-def _reference(raw: npt.NDArray[np.float32], info: DetectorInfo, picture: Picture, threshold: float) -> Found:
-    return detect(raw, info=info, image_size_hw=(picture.shape[0], picture.shape[1]), score_threshold=threshold)
 
 
 def _run(session: Session, info: DetectorInfo, pictures: Sequence[Picture], thresholds: Sequence[float]) -> list[Found]:

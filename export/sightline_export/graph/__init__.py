@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .compose import compose
+from .compose import candidate_limit, compose
 from .multi_label import check_multi_label
 from .settings import GraphSettings
 
-__all__ = ["GraphSettings", "check_multi_label", "compose"]
+__all__ = ["GraphSettings", "candidate_limit", "check_multi_label", "compose"]

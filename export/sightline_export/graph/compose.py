@@ -18,7 +18,7 @@ from sightline.contract import (
 from sightline_export.heads import Head
 from sightline_export.script import Floats, Integers, Integers32, graph_function, op
 
-from .multi_label import pairing
+from .multi_label import pair_limit, pairing
 from .settings import IR_VERSION, OPSET, GraphSettings
 from .steps import finishing, fronting, selecting, thresholding, to_original
 from .suppression import by_matrix, by_operator
@@ -59,13 +59,14 @@ def finish(network: onnx.ModelProto, head: Head, settings: GraphSettings) -> onn
 
 def postprocess(head: Head, settings: GraphSettings) -> onnx.ModelProto:
     """The part behind the network alone: raw output, original_shape, score_threshold to the contract's outputs."""
+    looked_at = candidate_limit(head, settings)
     if settings.multi_label:
         decode, settings = pairing(head, settings)
     else:
         decode = head.decoding(settings.candidate_count)
     threshold = thresholding(score_floor=settings.score_floor)
     suppress = _suppression(head, settings)
-    slots = min(settings.max_detections, _candidates_after(head, settings))
+    slots = min(settings.max_detections, looked_at)
     select = selecting(count=slots)
     unprocess = to_original(settings.preprocessing)
     finish = finishing(missing=settings.max_detections - slots)
@@ -92,7 +93,10 @@ def _suppression(head: Head, settings: GraphSettings) -> Any:
     return by_matrix(settings) if settings.nms == "static" else by_operator(settings)
 
 
-def _candidates_after(head: Head, settings: GraphSettings) -> int:
+def candidate_limit(head: Head, settings: GraphSettings) -> int:
+    """Best candidates per image that the graph looks at; with `multi_label`, pairs of a box and a class."""
+    if settings.multi_label:
+        return pair_limit(settings)
     if head.needs_nms and settings.nms == "static":
         return min(settings.static_candidates, settings.candidate_count)
     return settings.candidate_count
