@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import click
+import pytest
+from click.testing import CliRunner
+
+from sightline_bench.models_table.__main__ import main as models_main
+from sightline_bench.models_table.command import Row, run_rows
+from sightline_bench.models_table.measure import RowError
 from sightline_bench.models_table.page import render
 from sightline_bench.models_table.results import Results
 from sightline_bench.models_table.rows import rows
+from sightline_bench.precision_table.__main__ import main as precisions_main
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RESULTS = CHECKOUT / "bench" / "results" / "models.json"
@@ -36,6 +46,30 @@ def test_the_original_yolov5n_comes_from_the_real_checkpoint() -> None:
     measured = Results(RESULTS)["yolov5n"]
     assert measured["row"]["weights"] == "official"
     assert abs(measured["evaluation"]["difference_points"]["ap_50_95"]) <= 0.1
+
+
+def test_rows_that_have_a_result_are_left_alone_and_one_that_fails_costs_only_itself(tmp_path: Path) -> None:
+    kept = Results(tmp_path / "models.json")
+    kept.add("kept", {"seconds": 1.0})
+    told: list[str] = []
+
+    def failing() -> dict[str, Any]:
+        raise RowError("no such weights")
+
+    rows_to_run: list[Row] = [(name, partial(dict, seconds=2.0)) for name in ("kept", "new", "another")]
+    rows_to_run.insert(1, ("broken", failing))
+    assert run_rows(rows_to_run, kept, only=("kept", "new", "br*"), again=False, done=told.append) == 1
+    assert told == ["new"]
+    assert (kept["kept"]["seconds"], kept["new"]["seconds"], "another" in kept) == (1.0, 2.0, False)
+    assert run_rows(rows_to_run[:1], kept, only=(), again=True, done=told.append) == 0
+    assert kept["kept"]["seconds"] == 2.0
+
+
+@pytest.mark.parametrize(("command", "page"), [(models_main, "models.md"), (precisions_main, "models-precision.md")])
+def test_the_command_writes_the_page_anew(command: click.Command, page: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(command, ["--data", str(tmp_path), "--no-run", "--page", str(tmp_path / page)])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / page).read_bytes() == (CHECKOUT / "docs" / page).read_bytes()
 
 
 def test_results_grow_row_by_row(tmp_path: Path) -> None:
