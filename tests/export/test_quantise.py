@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -15,11 +18,13 @@ from tests.export.tiny import read_rgb
 
 from sightline.errors import ExportError, InvalidOptionError
 from sightline.parity import PRECISION_DEMANDS
+from sightline.preprocessing import Preprocessing
 from sightline_export.config import CONFIG_FILE, parse
 from sightline_export.exporter import ExportReport, export
 from sightline_export.fastest import network_inputs
 from sightline_export.options import ExportOptions
-from sightline_export.quantise import open_calibration, quantise
+from sightline_export.pixels import PixelFormat
+from sightline_export.quantise import Calibration, open_calibration, quantise
 from sightline_export.raw import RawNetwork
 from sightline_export.sources import load
 from sightline_server.engine_choice import open_engine
@@ -62,6 +67,28 @@ def test_numbers_between_layers_are_unsigned_and_weights_have_seven_bits(
     weights = [tensor for tensor in quantised.graph.initializer if tensor.data_type == TensorProto.INT8]
     largest = [int(np.abs(numpy_helper.to_array(tensor).astype(int)).max()) for tensor in weights]
     assert max(largest) in (63, 64)
+
+
+class Watched(Calibration):
+    """Calibration pictures of which at most two are in memory, the one that is used and the one that comes."""
+
+    held: ClassVar[list[weakref.ref[npt.NDArray[Any]]]] = []
+
+    def input(self, name: str, preprocessing: Preprocessing, pixels: PixelFormat) -> npt.NDArray[Any]:
+        self.held[:] = [each for each in self.held if each() is not None]
+        assert len(self.held) <= 1
+        came = super().input(name, preprocessing, pixels)
+        self.held.append(weakref.ref(came))
+        return came
+
+
+def test_calibration_pictures_are_not_held_all_at_once(
+    made: tuple[RawNetwork, onnx.ModelProto], tmp_path: Path
+) -> None:
+    raw, quantised = made
+    looked_at = open_calibration(write_scenes(tmp_path / "scenes", 16), tell=lambda _: None)
+    assert quantise(raw, Watched(looked_at.files, looked_at.scenes)) == quantised
+    assert Watched.held
 
 
 def test_both_engines_compute_nearly_what_fp32_gives(made: tuple[RawNetwork, onnx.ModelProto], tmp_path: Path) -> None:

@@ -49,7 +49,11 @@ class Calibration:
     def inputs(self, preprocessing: Preprocessing, pixels: PixelFormat) -> Iterator[npt.NDArray[Any]]:
         """What the raw network takes of each, one after the other: float32 [1, 3, H, W]."""
         for name in self.files:
-            yield pixels.apply(preprocess(decode_rgb(self.files[name]), preprocessing))[None]
+            yield self.input(name, preprocessing, pixels)
+
+    def input(self, name: str, preprocessing: Preprocessing, pixels: PixelFormat) -> npt.NDArray[Any]:
+        """What it takes of the one of that name; float32 [1, 3, H, W]."""
+        return pixels.apply(preprocess(decode_rgb(self.files[name]), preprocessing))[None]
 
 
 def open_calibration(folder: Path, *, tell: Callable[[str], None]) -> Calibration:

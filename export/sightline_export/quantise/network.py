@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import numpy.typing as npt
 import onnx
 
 from sightline.errors import ExportError, MissingDependencyError
@@ -53,15 +54,19 @@ def quantise(raw: RawNetwork, calibration: Calibration) -> onnx.ModelProto:
     model.CopyFrom(raw.model)
     name_nodes(model.graph)
     name = model.graph.input[0].name
-    inputs = list(calibration.inputs(raw.preprocessing, raw.pixels))
+    files = list(calibration.files)
     kept = kept_float(model.graph)
+
+    def inputs(file: str) -> dict[str, npt.NDArray[Any]]:
+        return {name: calibration.input(file, raw.preprocessing, raw.pixels)}
+
     with _quietly():
         try:
             quantised: onnx.ModelProto = nncf.quantize(
                 model,
-                nncf.Dataset(inputs, lambda picture: {name: picture}),
+                nncf.Dataset(files, inputs),  # one after the other: all at once take gigabytes
                 preset=nncf.QuantizationPreset.MIXED,
-                subset_size=len(inputs),
+                subset_size=len(files),
                 ignored_scope=nncf.IgnoredScope(names=kept, validate=False),
                 advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
             )
