@@ -4,7 +4,8 @@
 
 Each tool calibrates on the same pictures, leaves the same layers in FP32 (the last learnt ones and the decoding), and
 is judged on other pictures by the same plain numpy behind the raw network, so that only the network differs. Timings
-take turns, so that a busy machine disturbs all alike. bench/results/quantisation.md holds a table.
+take turns, so that a busy machine disturbs all alike. `--also NAME=FILE` judges an ONNX file of the same network that
+was quantised elsewhere. bench/results/quantisation.md holds a table.
 """
 
 from __future__ import annotations
@@ -176,12 +177,25 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def parse_also(text: str) -> tuple[str, Path]:
+    """`NAME=FILE` as both of them.
+
+    Raises:
+        argparse.ArgumentTypeError: a part is missing, or there is no such file.
+    """
+    name, _, file = text.rpartition("=")
+    if not name or not Path(file).is_file():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FILE with a file that is there")
+    return name, Path(file)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
     for name in ("calibration", "images", "annotations"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--also", type=parse_also, action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     raw = load(given.source, ExportOptions())
@@ -197,9 +211,10 @@ def main() -> None:
             "ONNX Runtime, MinMax": with_onnx_runtime(raw, calibration, folder),
         }
         engines: dict[tuple[str, str], Engine] = {}
-        for index, (tool, model) in enumerate(files.items()):
-            onnx.save(model, folder / f"{index}.onnx")
-            file = folder / f"{index}.onnx"
+        written = {tool: folder / f"{index}.onnx" for index, tool in enumerate(files)}
+        for tool, model in files.items():
+            onnx.save(model, written[tool])
+        for tool, file in (written | dict(given.also)).items():
             engines[tool, "OpenVINO"] = OpenVinoEngine(file, precision="fp32", threads=given.threads)
             engines[tool, "ONNX Runtime"] = OnnxRuntimeEngine(file, threads=given.threads)
         own = with_openvino(raw, calibration, folder)
