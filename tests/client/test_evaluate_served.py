@@ -99,7 +99,7 @@ def test_int8_loses_little(
     yolov8n_int8: ExportReport,
     chain: JoiningChain,
 ) -> None:
-    """On photographs that it was not calibrated on."""
+    """On photographs that it was not calibrated on; with the decoding in 8 bits too it loses five points."""
     others = [photo for photo in photos[:66] if photo not in calibration_photos]
 
     def points(server: EmbeddedServer, model: str) -> float:
