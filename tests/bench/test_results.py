@@ -10,7 +10,7 @@ import pytest
 
 from sightline.errors import InvalidOptionError, OutputError
 from sightline_bench.measure.machine import describe_commit, describe_machine, describe_versions
-from sightline_bench.measure.results import Figure, Results, read_results, write_results
+from sightline_bench.measure.results import Better, Figure, Results, read_results, write_results
 from sightline_bench.measure.rounds import Ratio
 
 MEASURED = Figure(
@@ -60,7 +60,9 @@ def test_what_was_not_measured_says_why() -> None:
         ("higher", None, (1.0,), None),
     ],
 )
-def test_a_target_is_reached_by_the_median(better, target, runs, reached) -> None:
+def test_a_target_is_reached_by_the_median(
+    better: Better, target: float | None, runs: tuple[float, ...], reached: bool | None
+) -> None:
     figure = Figure(title="it", unit="x", better=better, target=target, ratio=Ratio(runs), setting="")
     assert figure.reached is reached
 
