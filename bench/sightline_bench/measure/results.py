@@ -2,9 +2,10 @@
 
     {"schema": 1, "quick": false, "command": "sightline bench ...", "began": ISO 8601, "seconds": 1234.5,
      "ratios": {KEY: {"title", "unit", "better", "target", "median", "low", "high", "runs": [...], "setting", "note"}},
-     "races": [{"name", "title", "setting", "contestants": {NAME: {"title", "script", "threads", "peak_memory_bytes",
-                                                                   "passes": [{"images", "seconds", ...}]}}}],
-     "sweeps": [{"name", "title", "setting", "option", "unit", "rows": [{"value", "images_per_second", "chosen"}]}],
+     "races": [{"name", "title", "setting", "rounds", "contestants": {NAME: {"title", "script", "settings", "failure",
+                "peak_memory_bytes", "passes": [{"images", "seconds", "cpu_seconds", "found", "details"}]}}}],
+     "sweeps": [{"name", "title", "setting", "rounds", "unit", "failures": {VALUE: WHY},
+                 "rows": [{"value", "settings", "images_per_second", "runs", "chosen"}]}],
      "sections": {...}, "machine": {...}, "versions": {...}, "commit": "...", "dirty": false}
 
 A figure that was not measured stands there too: `median`, `low` and `high` are null, `runs` is empty, `note` says why.

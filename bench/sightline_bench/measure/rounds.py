@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from sightline.errors import InvalidOptionError
@@ -22,12 +22,14 @@ class Pass:
         seconds: by the clock.
         cpu_seconds: processor time of all of its processes.
         found: objects in all images together; None where it finds none by its nature, such as a bare decoder.
+        details: figures that it took itself, by name.
     """
 
     images: int
     seconds: float
     cpu_seconds: float
     found: int | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def images_per_second(self) -> float:

@@ -9,7 +9,7 @@ import click
 
 from sightline.errors import SightlineError
 
-from .measure import RowError, measure
+from .measure import measure
 from .page import render, verdict
 from .results import Results
 from .rows import rows
@@ -43,7 +43,7 @@ def main(data: Path, *, only: tuple[str, ...], again: bool, no_run: bool, result
         try:
             kept.add(row.name, measure(row, data=data))
             click.echo(f"{row.name}: {verdict(kept[row.name])}")
-        except (SightlineError, RowError) as error:
+        except SightlineError as error:
             failed += 1
             click.echo(f"{row.name}: {error}", err=True)
         page.write_text(render(rows(), kept), encoding="utf-8")

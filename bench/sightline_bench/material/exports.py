@@ -1,0 +1,121 @@
+"""Detectors exported for a run, as `sightline export` makes them, and Ultralytics' own exports of the same weights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sightline.contract import ExportPrecision
+from sightline_bench.contestants.program import baseline
+from sightline_bench.material.weights import Weights
+from sightline_bench.material.workshop import (
+    QUIET_ULTRALYTICS,
+    Workshop,
+    digest_of_export,
+    digest_of_file,
+    run_command,
+    run_sightline,
+    versions_of,
+)
+from sightline_export.arithmetic import INT8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A model that can be served.
+
+    Attributes:
+        repository: folder that holds it with its parts.
+        model: its name.
+        precision: of its network, or of its members' networks.
+    """
+
+    repository: Path
+    model: str
+    precision: ExportPrecision
+
+
+UltralyticsFormat = Literal["openvino", "onnx"]
+_CALIBRATION_PICTURES = 32
+"""They decide what an int8 network finds, not how long it takes."""
+
+
+def export_detector(
+    workshop: Workshop, weights: Weights, precision: ExportPrecision, *, images: Sequence[Path] = ()
+) -> Exported:
+    """The detector of these weights, under the name of their file.
+
+    It is not proved: `sightline export` does that for whoever uses it, and the report shows what both sides find.
+
+    Args:
+        workshop: keeps it.
+        weights: a checkpoint.
+        precision: of the network.
+        images: pictures that an `int8` network is calibrated on.
+
+    Raises:
+        MeasurementError: the export failed.
+    """
+    name = weights.file.stem.replace("-", "_")
+    pictures = images[:_CALIBRATION_PICTURES] if precision == INT8 else []
+
+    def make(place: Path) -> None:
+        options: list[object] = ["--precision", precision, "--no-gate"]
+        if pictures:
+            folder = place / "calibration"
+            folder.mkdir()
+            for index, picture in enumerate(pictures):
+                shutil.copy(picture, folder / f"{index}{picture.suffix}")
+            options += ["--calibration", folder]
+        run_sightline("export", weights.file, "--repository", place / "repository", "--name", name, *options)
+
+    made_of = [digest_of_file(weights.file), precision, digest_of_export(), *map(str, pictures)]
+    place = workshop.once(f"{name}-{precision}", of=made_of, make=make)
+    return Exported(repository=place / "repository", model=name, precision=precision)
+
+
+def export_group(workshop: Workshop, name: str, members: Sequence[Weights], precision: ExportPrecision) -> Exported:
+    """A group of that name.
+
+    Raises:
+        MeasurementError: an export failed.
+    """
+    names = [weights.file.stem for weights in members]
+
+    def make(place: Path) -> None:
+        repository = place / "repository"
+        for weights in members:
+            run_sightline(
+                *("export", weights.file, "--name", weights.file.stem, "--repository", repository),
+                *("--precision", precision, "--no-gate"),
+            )
+        run_sightline("group", name, *names, "--repository", repository)
+
+    made_of = [*(digest_of_file(each.file) for each in members), *names, precision, digest_of_export()]
+    place = workshop.once(f"{name}-{precision}", of=made_of, make=make)
+    return Exported(repository=place / "repository", model=name, precision=precision)
+
+
+def export_by_ultralytics(workshop: Workshop, weights: Weights, kind: UltralyticsFormat) -> Weights:
+    """Ultralytics' own export, with its defaults.
+
+    Raises:
+        MeasurementError: it failed.
+    """
+    packages = {"openvino": "openvino", "onnx": "onnxruntime"}
+    name = f"{weights.file.stem}-ultralytics-{kind}"
+
+    def make(place: Path) -> None:
+        options = ["--weights", str(weights.file), "--format", kind, "--folder", str(place)]
+        command = [sys.executable, str(baseline("ultralytics_export.py")), *options]
+        made = run_command(command, {**os.environ, **QUIET_ULTRALYTICS}).strip().splitlines()[-1]
+        (place / "made.txt").write_text(Path(made).name, encoding="utf-8")
+
+    made_of = [digest_of_file(weights.file), versions_of("torch", "ultralytics", packages[kind])]
+    place = workshop.once(name, of=made_of, make=make)
+    return Weights(place / (place / "made.txt").read_text(encoding="utf-8"), weights.note)
