@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -66,9 +67,9 @@ def test_the_table_says_what_was_reached_and_what_was_not_measured() -> None:
         "slow": Figure(title="B", unit="ms", better="lower", target=0.5, ratio=Ratio((1.0, 1.0, 1.0)), setting="S"),
         "lost": Figure(title="C", unit="x", better="lower", target=1.0, ratio=None, setting="", note="no such file"),
     }
-    console = Console(width=120, record=True, quiet=True)
-    show(figures, console)
-    lines = console.export_text().splitlines()
+    text = io.StringIO()
+    show(figures, Console(width=120, file=text))
+    lines = text.getvalue().splitlines()
 
     def line(word: str) -> str:
         return next(line for line in lines if word in line)
