@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import pytest
 
+from sightline.annotate import decode_upright
 from sightline.errors import InvalidOptionError, MeasurementError
 from sightline_bench.material.photos import find_images, photos_of_size, take
 from sightline_bench.material.weights import find_weights
@@ -92,7 +92,7 @@ def test_few_pictures_are_taken_again_and_again(workshop: Workshop) -> None:
 def test_photos_are_brought_to_size(workshop: Workshop) -> None:
     drawn = sorted(BUNDLED_FOLDER.glob("*.jpg"))
     photos = photos_of_size(workshop, drawn, 3, size_hw=(108, 192))
-    assert [cv2.imread(str(photo)).shape for photo in photos] == [(108, 192, 3)] * 3
+    assert [decode_upright(photo.read_bytes()).shape for photo in photos] == [(108, 192, 3)] * 3
 
 
 def test_a_picture_that_cannot_be_read_is_named(workshop: Workshop, tmp_path: Path) -> None:
