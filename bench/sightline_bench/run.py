@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import MeasurementError
+from sightline.errors import MeasurementError, SightlineError
 from sightline_bench.contestants.race import Race, Sweep
 from sightline_bench.measure.machine import describe_commit, describe_machine, describe_versions
 from sightline_bench.measure.results import Figure, Results
@@ -62,7 +62,7 @@ def _measure(group: Group, setting: Setting, names: frozenset[str]) -> Findings:
     lacking = {key.name: key for key in group.keys if key.name in names}
     try:
         findings = group.measure(setting, names)
-    except MeasurementError as error:
+    except SightlineError as error:
         setting.tell(f"{group.name}: {error}")
         return Findings(figures={name: key.lacking(str(error)) for name, key in lacking.items()})
     missing = lacking.keys() - findings.figures.keys()

@@ -23,6 +23,8 @@ from sightline_bench.measure.usage import Peaks, sampled, tree, tree_seconds
 _LOADING_SECONDS = 600.0
 _PASS_SECONDS = 1800.0
 _ENDING_SECONDS = 30.0
+_ABORTING_SECONDS = 2.0
+"""Patience with one that may be in the midst of a pass that nobody wants any more."""
 _WARM_UP_IMAGES = 32
 """As many as a client has on their way by default."""
 _SHOWN_LINES, _SHOWN_CHARACTERS = 6, 200
@@ -107,8 +109,8 @@ class Program:
     def __enter__(self) -> Program:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(self._ending_seconds if kind is None else min(self._ending_seconds, _ABORTING_SECONDS))
 
     @property
     def name(self) -> str:
@@ -151,12 +153,12 @@ class Program:
         except (KeyError, TypeError, ValueError) as error:
             raise MeasurementError(f"{self.name} answered {json.dumps(answer)}, which is no pass: {error!r}") from error
 
-    def close(self) -> None:
-        """Let it end, and end what is left of it and of all that it started in its session."""
+    def close(self, patience_seconds: float) -> None:
+        """Let it end, and end what is then left of it and of all that it started in its session."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(self._ending_seconds)
+            self._process.wait(patience_seconds)
         with contextlib.suppress(ProcessLookupError):  # nobody is left
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightline.errors import MeasurementError
-from sightline_bench.material.exports import Exported
-from sightline_bench.material.workshop import Workshop, digest_of_export, digest_of_file, run_sightline, versions_of
+from sightline_bench.material.exports import Exported, install
+from sightline_bench.material.workshop import Workshop, digest_of_export, digest_of_file, versions_of
+from sightline_export.options import ExportOptions
 
 _FILE = "detecto.pth"
 
@@ -47,12 +48,12 @@ def export_detecto(workshop: Workshop, material: DetectoMaterial) -> Exported:
     """The detector `detecto`, as Sightline serves it.
 
     Raises:
-        MeasurementError: the export failed.
+        SightlineError: the export failed.
     """
 
     def export(folder: Path) -> None:
-        options = ("--family", "detecto", "--classes", ",".join(material.classes), "--no-gate", "--name", "detecto")
-        run_sightline("export", material.file, *options, "--repository", folder / "repository")
+        options = ExportOptions(family="detecto", classes=material.classes)
+        install(material.file, folder / "repository", "detecto", options)
 
     place = workshop.once("detecto-fp32", of=[digest_of_file(material.file), digest_of_export()], make=export)
     return Exported(repository=place / "repository", model="detecto", precision="fp32")

@@ -19,10 +19,11 @@ from sightline_bench.material.workshop import (
     digest_of_export,
     digest_of_file,
     run_command,
-    run_sightline,
     versions_of,
 )
 from sightline_export.arithmetic import INT8
+from sightline_export.groups import install_group
+from sightline_export.options import ExportOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,17 @@ _CALIBRATION_PICTURES = 32
 """They decide what an int8 network finds, not how long it takes."""
 
 
+def install(source: Path, repository: Path, name: str, options: ExportOptions, calibration: Path | None = None) -> None:
+    """Export a detector in this process, which so imports the heavy packages once, and without comparing it.
+
+    Raises:
+        SightlineError: as `sightline export`.
+    """
+    from sightline_export.exporter import export
+
+    export(source, repository=repository, chain=None, calibration=calibration, name=name, options=options)
+
+
 def export_detector(
     workshop: Workshop, weights: Weights, precision: ExportPrecision, *, images: Sequence[Path] = ()
 ) -> Exported:
@@ -59,20 +71,18 @@ def export_detector(
         images: pictures that an `int8` network is calibrated on.
 
     Raises:
-        MeasurementError: the export failed.
+        SightlineError: the export failed.
     """
     name = weights.file.stem.replace("-", "_")
     pictures = images[:_CALIBRATION_PICTURES] if precision == INT8 else []
 
     def make(place: Path) -> None:
-        options: list[object] = ["--precision", precision, "--no-gate"]
-        if pictures:
-            folder = place / "calibration"
-            folder.mkdir()
+        calibration = place / "calibration" if pictures else None
+        if calibration is not None:
+            calibration.mkdir()
             for index, picture in enumerate(pictures):
-                shutil.copy(picture, folder / f"{index}{picture.suffix}")
-            options += ["--calibration", folder]
-        run_sightline("export", weights.file, "--repository", place / "repository", "--name", name, *options)
+                shutil.copy(picture, calibration / f"{index}{picture.suffix}")
+        install(weights.file, place / "repository", name, ExportOptions(precision=precision), calibration)
 
     made_of = [digest_of_file(weights.file), precision, digest_of_export(), *map(str, pictures)]
     place = workshop.once(f"{name}-{precision}", of=made_of, make=make)
@@ -83,18 +93,15 @@ def export_group(workshop: Workshop, name: str, members: Sequence[Weights], prec
     """A group of that name.
 
     Raises:
-        MeasurementError: an export failed.
+        SightlineError: an export failed.
     """
     names = [weights.file.stem for weights in members]
 
     def make(place: Path) -> None:
         repository = place / "repository"
         for weights in members:
-            run_sightline(
-                *("export", weights.file, "--name", weights.file.stem, "--repository", repository),
-                *("--precision", precision, "--no-gate"),
-            )
-        run_sightline("group", name, *names, "--repository", repository)
+            install(weights.file, repository, weights.file.stem, ExportOptions(precision=precision))
+        install_group(repository, name, names)
 
     made_of = [*(digest_of_file(each.file) for each in members), *names, precision, digest_of_export()]
     place = workshop.once(f"{name}-{precision}", of=made_of, make=make)

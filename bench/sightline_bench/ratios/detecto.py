@@ -13,7 +13,7 @@ KEYS = (Key(name="served_over_detecto", title="Detecto: served ÷ its own predic
 def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     """Few images: each takes seconds."""
     material = make_detecto(setting.workshop)
-    photos = setting.photos(quick=4, full=8)
+    photos = setting.photos(quick=2, full=8)
     tuner = Tuner(setting, GROUP.name)
     loop = catalogue.detecto_loop(photos, material)
     contestants = [

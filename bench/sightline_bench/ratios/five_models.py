@@ -21,7 +21,7 @@ _NAMES = ("yolov8n", "yolov5nu", "yolov9t", "yolov10n", "yolo11n", "yolo26n")
 def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     """A group of the five and a writer of annotated pictures, against loop after loop."""
     members, note = _five(setting)
-    photos = setting.photos(quick=8, full=24)
+    photos = setting.photos(quick=6, full=24)
     exported = export_group(setting.workshop, "five", members, setting.fast_precision)
     tuner = Tuner(setting, GROUP.name)
     script = catalogue.five_models(photos, members, setting.workshop.scratch("annotated-by-script"))

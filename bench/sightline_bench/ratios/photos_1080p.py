@@ -19,7 +19,7 @@ _OF_THE_FIGURE = 100
 
 def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     """100 photos; in a full run 2 and 200 as well, for the report."""
-    count = setting.count(quick=24, full=_OF_THE_FIGURE)
+    count = setting.count(quick=16, full=_OF_THE_FIGURE)
     images = photos_of_size(setting.workshop, setting.images, _OF_THE_FIGURE, size_hw=_SIZE_HW)
     tuner = Tuner(setting, GROUP.name)
     photos = take(setting.workshop, images, count)

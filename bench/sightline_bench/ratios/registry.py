@@ -155,7 +155,7 @@ class Group:
     Attributes:
         name: unique.
         keys: its figures.
-        measure: measures those that are wanted; a MeasurementError makes all of them "not measured", for its reason.
+        measure: measures those that are wanted; a SightlineError makes all of them "not measured", for its reason.
     """
 
     name: str

@@ -30,7 +30,7 @@ def _race(setting: Setting, weights: Weights, tuner: Tuner) -> Race:
     exported = export_detector(setting.workshop, weights, setting.fast_precision)
     loop = catalogue.loop(setting.photos(quick=8, full=30), weights, name=_LOOP)
     contestants = [
-        catalogue.served(setting.photos(quick=32, full=60), exported),
+        catalogue.served(setting.photos(quick=16, full=60), exported),
         tuner.best(loop, [{"threads": threads} for threads in setting.threads], least_images=8),
     ]
     name = weights.file.stem
