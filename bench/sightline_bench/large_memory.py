@@ -27,7 +27,7 @@ import numpy as np
 
 from sightline import Client, ClientOptions, Tiling
 from sightline.annotate import decode_upright, encode_jpeg
-from sightline_bench.measure.usage import Peaks, descendants, sampled
+from sightline_bench.measure.usage import Peaks, descendants, process_name, sampled
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
 _WIDTH, _HEIGHT = 13_400, 9_528
@@ -81,17 +81,6 @@ def _processes() -> list[int]:
     return descendants(os.getpid())
 
 
-def _name(pid: int) -> str:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return "ended"
-    if b"spawn_main" in b" ".join(words):
-        return "client"
-    models = [word.decode() for word in words if b"model_" in word or b"_net" in word or b"letterbox" in word]
-    return " ".join([Path(words[0].decode()).name, *models[:1]])
-
-
 def measure(url: str, model: str, picture: Path, *, load: Load, given: argparse.Namespace) -> None:
     """Print a line for every round, then the processes' own peaks in the last one."""
     context = multiprocessing.get_context("spawn")
@@ -109,7 +98,7 @@ def measure(url: str, model: str, picture: Path, *, load: Load, given: argparse.
             idle, loaded = _round(calls, number=number + 1, images=given.clients * load.images)
         for pid, size in loaded.processes.most_common():
             before, peak = idle.processes[pid] / _MEGABYTE, size / _MEGABYTE
-            print(f"  {_name(pid):<50} idle {before:>6,.0f} MB, peak {peak:>6,.0f} MB")
+            print(f"  {process_name(pid):<50} idle {before:>6,.0f} MB, peak {peak:>6,.0f} MB")
 
 
 def _round(calls: Sequence[Connection], *, number: int, images: int) -> tuple[Peaks, Peaks]:

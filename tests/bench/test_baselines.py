@@ -52,6 +52,8 @@ def test_the_parts_find_what_the_server_finds(workshop: Workshop, drawn: Photos,
         assert found(race, name) == [objects] * LEAST_ROUNDS
     assert found(race, "decoder") == [None] * LEAST_ROUNDS
     assert len(list((tmp_path / "annotated").glob("*.jpg"))) == drawn.count
+    served = {each.name for each in race.processes["served"]}
+    assert {"tritonserver", "model demo_net", "model letterbox_640"} <= served
     assert all(each.details["decode_ms"] > 0 for each in race.of("letterbox"))
     assert all("letterbox_ms" in each.details for each in race.of("letterbox"))
 

@@ -74,6 +74,7 @@ def test_one_that_does_not_load_is_left_out_and_told() -> None:
     assert "no such file" in contestants["bad"]["failure"]
     assert contestants["bad"]["passes"] == []
     assert contestants["good"]["peak_memory_bytes"] > 0
+    assert contestants["bad"]["processes"] == []
     figure = ratio_figure(KEY, came, "good", "bad")
     assert figure.ratio is None
     assert "no such file" in figure.note
@@ -87,6 +88,23 @@ def test_nobody_who_loads_is_an_error() -> None:
 def test_one_that_dies_in_its_turn_is_an_error() -> None:
     with pytest.raises(MeasurementError, match="weak ended"):
         race(program("pass", name="strong"), program("raise SystemExit('weak')", name="weak"))
+
+
+def test_every_process_is_accounted_for() -> None:
+    child = "import time\nwhile True:\n    input()\n    while time.process_time() < 1: pass\n    print(flush=True)"
+    body = f"""
+import subprocess, sys
+if not hasattr(turns, "child"):
+    turns.child = subprocess.Popen([sys.executable, "-c", {child!r}], stdin=-1, stdout=-1, text=True, bufsize=1)
+    time.sleep(0.5)
+    return
+turns.child.stdin.write("\\n")
+turns.child.stdout.readline()
+"""
+    contestant = race(program(body)).as_json()["contestants"]["small"]
+    own, spawned = contestant["processes"]
+    assert spawned["cpu_seconds"] > 0.8 > own["cpu_seconds"]
+    assert contestant["peak_memory_bytes"] >= spawned["peak_memory_bytes"] > 10**6
 
 
 def test_a_sweep_chooses_the_best_setting() -> None:

@@ -7,11 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from sightline.errors import MeasurementError
-from sightline_bench.measure.usage import Peaks, descendants, process_seconds, sampled, tree, tree_seconds
+from sightline_bench.measure.usage import Peaks, descendants, process_name, process_seconds, sampled, tree, tree_seconds
 
 BURN = "import time\nwhile time.process_time() < 0.5: pass\n"
 MEGABYTE = 1_000_000
@@ -69,6 +70,10 @@ def test_the_memory_of_a_child_is_seen() -> None:
             process.stdout.readline()
         assert peaks.total - before.total > 90 * MEGABYTE
         assert peaks.processes[process.pid] == peaks.total
+
+
+def test_a_process_is_named_by_its_script() -> None:
+    assert process_name(os.getpid()).startswith(Path(sys.executable).name.rstrip("0123456789."))
 
 
 def test_a_process_is_the_root_of_its_tree() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from sightline.errors import MeasurementError
 from sightline_bench.material.photos import Photos
 from sightline_bench.measure.rounds import Pass
-from sightline_bench.measure.usage import Peaks, sampled, tree, tree_seconds
+from sightline_bench.measure.usage import Peaks, process_name, sampled, seconds_by_process, tree, tree_seconds
 
 _LOADING_SECONDS = 600.0
 _PASS_SECONDS = 1800.0
@@ -64,6 +64,21 @@ class Recipe:
         """The same over other pictures; the last of two options counts."""
         command = (*self.command, "--images", str(photos.listing))
         return replace(self, command=command, images=photos.count)
+
+
+@dataclass(frozen=True)
+class ProcessUse:
+    """What one process of a contestant used.
+
+    Attributes:
+        name: what it is, for people.
+        cpu_seconds: in all passes but the first, which is not timed.
+        peak_memory_bytes: highest proportional set size in that first pass; 0 where it did not live then.
+    """
+
+    name: str
+    cpu_seconds: float
+    peak_memory_bytes: int
 
 
 class Program:
@@ -137,7 +152,20 @@ class Program:
         with sampled(lambda: tree(self._process.pid)) as peaks:
             self._ask(min(self.recipe.images, _WARM_UP_IMAGES))
         self.peaks = peaks
+        self._spent = seconds_by_process(self._process.pid)
         return peaks
+
+    def processes(self) -> list[ProcessUse]:
+        """What each process that runs now has used since it was warmed up."""
+        assert self.peaks is not None
+        return [
+            ProcessUse(
+                name=process_name(pid),
+                cpu_seconds=seconds - self._spent.get(pid, 0.0),
+                peak_memory_bytes=self.peaks.processes[pid],
+            )
+            for pid, seconds in seconds_by_process(self._process.pid).items()
+        ]
 
     def one_pass(self) -> Pass:
         """Go over its images once.

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sightline.errors import MeasurementError
-from sightline_bench.contestants.program import Program, Recipe, Settings
+from sightline_bench.contestants.program import ProcessUse, Program, Recipe, Settings
 from sightline_bench.measure.rounds import Pass, Ratio, as_json, best, paired, take_turns, throughput
 
 Tell = Callable[[str], None]
@@ -42,6 +42,7 @@ class Race:
         passes: of those that ran.
         peak_bytes: most memory of each with all below it, in the pass that was not timed.
         failures: why the others did not run.
+        processes: what each process of each that ran has used.
     """
 
     course: Course
@@ -49,6 +50,7 @@ class Race:
     passes: Mapping[str, Sequence[Pass]]
     peak_bytes: Mapping[str, int]
     failures: Mapping[str, str] = field(default_factory=dict)
+    processes: Mapping[str, Sequence[ProcessUse]] = field(default_factory=dict)
 
     def of(self, name: str) -> Sequence[Pass]:
         """The passes of one.
@@ -77,6 +79,7 @@ class Race:
                 "script": recipe.script,
                 "settings": dict(recipe.settings),
                 "peak_memory_bytes": self.peak_bytes.get(name),
+                "processes": [asdict(each) for each in self.processes.get(name, [])],
                 "failure": self.failures.get(name, ""),
                 "passes": passes.get(name, []),
             }
@@ -107,12 +110,14 @@ def run_race(course: Course, recipes: Sequence[Recipe], *, tell: Tell) -> Race:
             raise MeasurementError(f"{course.name}: nobody could run: {'; '.join(failures.values())}")
         peaks = {program.name: program.warm_up().total for program in programs}
         passes = take_turns(programs, rounds=course.rounds, watch=lambda *turn: tell(_line(course.name, *turn)))
+        processes = {program.name: program.processes() for program in programs}
     return Race(
         course=course,
         recipes={recipe.name: recipe for recipe in recipes},
         passes=passes,
         peak_bytes=peaks,
         failures=failures,
+        processes=processes,
     )
 
 

@@ -3,7 +3,8 @@
     {"schema": 1, "quick": false, "command": "sightline bench ...", "began": ISO 8601, "seconds": 1234.5,
      "ratios": {KEY: {"title", "unit", "better", "target", "median", "low", "high", "runs": [...], "setting", "note"}},
      "races": [{"name", "title", "setting", "rounds", "contestants": {NAME: {"title", "script", "settings", "failure",
-                "peak_memory_bytes", "passes": [{"images", "seconds", "cpu_seconds", "found", "details"}]}}}],
+                "peak_memory_bytes", "processes": [{"name", "cpu_seconds", "peak_memory_bytes"}],
+                "passes": [{"images", "seconds", "cpu_seconds", "found", "details"}]}}}],
      "sweeps": [{"name", "title", "setting", "rounds", "unit", "failures": {VALUE: WHY},
                  "rows": [{"value", "settings", "images_per_second", "runs", "chosen"}]}],
      "sections": {...}, "machine": {...}, "versions": {...}, "commit": "...", "dirty": false}

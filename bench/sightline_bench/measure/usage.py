@@ -14,6 +14,8 @@ from sightline.errors import MeasurementError
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _SAMPLE_SECONDS = 0.05
+_STUB = "triton_python_backend_stub"
+"""What runs a model of Triton's Python backend; its second word is `.../MODEL/VERSION/FILE`."""
 
 
 def tree(root: int) -> list[int]:
@@ -44,7 +46,7 @@ def process_seconds(pid: int) -> float:
     fields = _stat(pid)
     if not fields:
         raise MeasurementError(f"process {pid} has ended, so that its processor time cannot be read")
-    return sum(map(int, fields[11:15])) / _TICKS_A_SECOND
+    return _seconds(fields)
 
 
 def tree_seconds(root: int) -> float:
@@ -53,11 +55,34 @@ def tree_seconds(root: int) -> float:
     Raises:
         MeasurementError: there is no such process.
     """
-    total = process_seconds(root)
+    return sum(seconds_by_process(root).values())
+
+
+def seconds_by_process(root: int) -> dict[int, float]:
+    """`process_seconds` of a process and of all below it.
+
+    Raises:
+        MeasurementError: there is no such process.
+    """
+    found = {root: process_seconds(root)}
     for pid in descendants(root):
-        if fields := _stat(pid):  # it may have ended in between, and then stands in its parent's sum
-            total += sum(map(int, fields[11:15])) / _TICKS_A_SECOND
-    return total
+        if fields := _stat(pid):  # it may have ended in between, and then stands in its parent's time
+            found[pid] = _seconds(fields)
+    return found
+
+
+def process_name(pid: int) -> str:
+    """What a process is, for people: the model that it runs for Triton, or else its program and its script."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return "ended"
+    program = Path(words[0]).name
+    if program == _STUB:
+        return f"model {Path(words[1]).parts[-3]}"
+    if any("spawn_main" in word for word in words):
+        return f"{program}, spawned"
+    return " ".join([program, *(Path(word).name for word in words[1:] if word.endswith(".py"))])
 
 
 def pss_bytes(pid: int) -> int:
@@ -108,6 +133,10 @@ def sampled(pids: Callable[[], Iterable[int]]) -> Iterator[Peaks]:
         done.set()
         thread.join()
         peaks.add_sample(pids())
+
+
+def _seconds(stat: list[str]) -> float:
+    return sum(map(int, stat[11:15])) / _TICKS_A_SECOND
 
 
 def _stat(pid: int) -> list[str]:
