@@ -46,7 +46,7 @@ def open_parts(repository: Path, model: str, *, workers: int) -> list[Parts]:
     inputs = tuple(tensor["name"] for tensor in network["input"])
     parts = []
     for _ in range(workers):
-        engine, _ = open_engine(network, folder, folder / str(MODEL_VERSION) / ONNX_FILE)
+        engine, _ = open_engine(network, folder / str(MODEL_VERSION) / ONNX_FILE)
         threads = max(1, available_cores() // workers)
         pipeline = Pipeline(file, max_batch_size=int(network["max_batch_size"]), threads=threads)
         parts.append(Parts(pipeline, engine, inputs))

@@ -15,6 +15,8 @@ from sightline_bench.material.weights import Weights
 from sightline_bench.material.workshop import QUIET_ULTRALYTICS
 
 SERVED = "served"
+_NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+"""Everybody computes on the processor: some of the scripts know nothing else."""
 
 
 def served(photos: Photos, exported: Exported, *, name: str = SERVED, output: Path | None = None) -> Recipe:
@@ -84,11 +86,12 @@ def detecto_loop(photos: Photos, material: DetectoMaterial) -> Recipe:
     """Detecto's own predict, one by one."""
     options = ["--weights", material.file, "--classes", ",".join(material.classes)]
     recipe = _recipe("detecto_loop.py", "Detecto", "Detecto's own predict", photos, options)
-    return replace(recipe, environment={"TORCH_HOME": str(material.torch_home)})
+    return replace(recipe, environment={**recipe.environment, "TORCH_HOME": str(material.torch_home)})
 
 
 def _ultralytics(script: str, name: str, title: str, photos: Photos, options: Sequence[object]) -> Recipe:
-    return replace(_recipe(script, name, title, photos, options), environment=QUIET_ULTRALYTICS)
+    recipe = _recipe(script, name, title, photos, options)
+    return replace(recipe, environment={**recipe.environment, **QUIET_ULTRALYTICS})
 
 
 def _recipe(script: str, name: str, title: str, photos: Photos, options: Sequence[object]) -> Recipe:
@@ -99,4 +102,5 @@ def _recipe(script: str, name: str, title: str, photos: Photos, options: Sequenc
         script=script,
         command=(sys.executable, *map(str, words)),
         images=photos.count,
+        environment=_NO_GPU,
     )
