@@ -12,6 +12,7 @@ from sightline.cli._signals import sigterm_as_interrupt
 from sightline.errors import SightlineError
 
 COMMANDS = {
+    "bench": "Measure this machine's server beside what people use today.",
     "check": "Lint a model repository: what is wrong, where, and the fix.",
     "demo": "Serve the bundled detector, detect in the bundled pictures, stop.",
     "detect": "Find objects in pictures through a running server.",
