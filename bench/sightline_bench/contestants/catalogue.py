@@ -27,6 +27,12 @@ def served(photos: Photos, exported: Exported, *, name: str = SERVED, output: Pa
     return _recipe("served.py", name, f"Sightline, served, {exported.precision}", photos, options)
 
 
+def served_one(photos: Photos, exported: Exported, *, name: str) -> Recipe:
+    """Sightline with its default settings, asked for one image at a time."""
+    options = ["--repository", exported.repository, "--model", exported.model]
+    return _recipe("served_one.py", name, f"Sightline, served one by one, {exported.precision}", photos, options)
+
+
 def in_process(photos: Photos, exported: Exported) -> Recipe:
     """The same parts in a loop."""
     options = ["--repository", exported.repository, "--model", exported.model]

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sightline.errors import InvalidOptionError
-from sightline_bench.ratios import detecto, five_models, letterbox, photos_1080p, yolov3, yolov8n
+from sightline_bench.ratios import (
+    clients,
+    detecto,
+    eight_models,
+    five_models,
+    latency,
+    letterbox,
+    load,
+    noop_client,
+    photos_1080p,
+    yolov3,
+    yolov8n,
+)
 from sightline_bench.ratios.registry import Group, Key
 
 GROUPS: tuple[Group, ...] = (
@@ -15,6 +27,12 @@ GROUPS: tuple[Group, ...] = (
     detecto.GROUP,
     photos_1080p.GROUP,
     five_models.GROUP,
+    noop_client.SPEED_GROUP,
+    noop_client.MEMORY_GROUP,
+    latency.GROUP,
+    load.GROUP,
+    clients.GROUP,
+    eight_models.GROUP,
 )
 """In the order in which they are measured."""
 

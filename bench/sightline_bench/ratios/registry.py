@@ -76,6 +76,7 @@ class Setting:
         quick: fewer images, no sweeps.
         bf16: whether this processor computes in bf16 itself.
         tell: is told what goes on.
+        perf_analyzer: the program that sends load; None looks for it, and installs it where there is none.
     """
 
     workshop: Workshop
@@ -87,6 +88,7 @@ class Setting:
     quick: bool
     bf16: bool
     tell: Callable[[str], None]
+    perf_analyzer: Path | None = None
 
     @property
     def fast_precision(self) -> ExportPrecision:

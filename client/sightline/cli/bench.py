@@ -54,6 +54,12 @@ Exit status: 0 when every figure was measured, 1 when one was not (the table say
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder that keeps exports for the next run; without it, one in the user's cache.",
 )
+@click.option(
+    "--perf-analyzer",
+    metavar="PATH",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="NVIDIA's perf_analyzer; without it, the one on the PATH, or one that is installed into --work, once.",
+)
 @click.option("--only", metavar="KEY,...", help="Measure only these figures, named as in the JSON file.")
 @click.option(
     "--rounds", type=click.IntRange(3), help=f"Turns of each contestant; {_ROUNDS}, or {_QUICK_ROUNDS} with --quick."
@@ -138,6 +144,7 @@ def _setting(choices: dict[str, Any]) -> Setting:
         quick=choices["quick"],
         bf16=bf16_pays(probe_cpu().features),
         tell=tell,
+        perf_analyzer=choices["perf_analyzer"],
     )
 
 
