@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_other_reports_are_refused(tmp_path: Path, text: str, message: str) -> N
 
 
 @pytest.mark.parametrize("options", [{}, {"concurrency": 1, "request_rate": 1.0}, {"concurrency": -1}, {"batch": 0}])
-def test_what_is_no_load_is_refused(options: dict[str, int]) -> None:
+def test_what_is_no_load_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidOptionError, match="is no load"):
         Load(requests=1, **options)
 

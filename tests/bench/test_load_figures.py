@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, skip_or_fail
 
+from sightline import Client
 from sightline.errors import MeasurementError
 from sightline_bench.load.copies import write_copies
 from sightline_bench.load.driver import Driver, Target, serve
@@ -63,8 +64,6 @@ def test_copies_of_a_detector_find_what_it_finds(tmp_path: Path) -> None:
     names = ["demo", "demo_copy2"]
     write_copies(DEMO.repository, DEMO.model, tmp_path, names)
     picture = sorted(BUNDLED_FOLDER.glob("*.jpg"))[0]
-    from sightline import Client
-
     found = []
     with serve(tmp_path) as server:
         for name in names:
@@ -75,11 +74,15 @@ def test_copies_of_a_detector_find_what_it_finds(tmp_path: Path) -> None:
 
 
 def test_tensors_may_travel_through_shared_memory(tmp_path: Path) -> None:
-    program = install(tmp_path / "perf_analyzer")
+    try:
+        program = install(tmp_path / "perf_analyzer")
+    except MeasurementError as error:
+        skip_or_fail(f"needs perf_analyzer: {error}")
+        raise
     target_images = [path.read_bytes() for path in sorted(BUNDLED_FOLDER.glob("*.jpg"))[:2]]
     with serve(DEMO.repository) as server:
         for protocol in ("grpc", "http"):
-            ask = Load(requests=4, concurrency=1, protocol=protocol, shared_memory=True)  # type: ignore[arg-type]
+            ask = Load(requests=4, concurrency=1, protocol=protocol, shared_memory=True)
             came = Driver(program).measure(Target.at(server, "demo", target_images), ask)
             assert {"letterbox_640", "demo_net"} <= came.steps.keys()
 

@@ -57,7 +57,7 @@ def sweep(
 def ladder(*, requests: int, concurrencies: Sequence[int], batches: Sequence[int]) -> list[Load]:
     """Loads that vary one thing at a time: requests in flight, images in a request, protocol, shared memory."""
     few = concurrencies[len(concurrencies) // 2]
-    loads = [Load(requests=requests, concurrency=concurrency) for concurrency in concurrencies]
+    loads = [Load(requests=max(requests, number), concurrency=number) for number in concurrencies]
     loads += [Load(requests=max(8, requests // batch), concurrency=2, batch=batch) for batch in batches]
     loads += [Load(requests=requests, concurrency=few, protocol="http")]
     loads += [Load(requests=requests, concurrency=few, shared_memory=True)]

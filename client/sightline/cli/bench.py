@@ -24,6 +24,7 @@ Examples:
   sightline bench --quick
   sightline bench --images coco/val2017 --weights checkpoints/ --json bench.json
   sightline bench --quick --only served_over_in_process,letterbox_ms
+  sightline bench --only p99_over_queue_model --perf-analyzer /opt/bin/perf_analyzer --json load.json
   jq '.ratios | map_values(.median)' bench.json
 
 \b
