@@ -62,7 +62,9 @@ def test_other_reports_are_refused(tmp_path: Path, text: str, message: str) -> N
         read_report(tmp_path / "report.csv")
 
 
-@pytest.mark.parametrize("options", [{}, {"concurrency": 1, "request_rate": 1.0}, {"concurrency": -1}, {"batch": 0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"concurrency": 1, "request_rate": 1.0}, {"concurrency": -1}, {"batch": 0}, {"concurrency": 2}]
+)
 def test_what_is_no_load_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidOptionError, match="is no load"):
         Load(requests=1, **options)

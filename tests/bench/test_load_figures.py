@@ -118,7 +118,8 @@ def test_eight_models(setting: Setting) -> None:
     assert section["one loaded"][0]["found"] == section["eight loaded"][0]["found"] > 0
 
 
-def test_the_client_alone(setting: Setting) -> None:
+def test_the_client_alone(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Setting, "count", lambda self, *, quick, full: 120)
     measured(noop_client.SPEED_GROUP, setting)
     figure = measured(noop_client.MEMORY_GROUP, setting).figures["client_memory_growth"]
     assert "a quick run" in figure.note

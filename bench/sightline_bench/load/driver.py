@@ -16,12 +16,14 @@ from sightline_server.launcher import EmbeddedServer, ServerOptions
 
 
 def serve(repository: Path) -> EmbeddedServer:
-    """A server of all models of a repository, whose clients may use system shared memory.
+    """A server of all models of a repository, on the CPU, whose clients may use system shared memory.
 
     Raises:
         MeasurementError: it did not start.
     """
-    options = ServerOptions(repository=repository, grpc_port=0, http_port=0, metrics_port=0, allow_shared_memory=True)
+    options = ServerOptions(
+        repository=repository, grpc_port=0, http_port=0, metrics_port=0, allow_shared_memory=True, use_gpus=False
+    )
     try:
         return EmbeddedServer(options)
     except SightlineError as error:

@@ -26,7 +26,8 @@ class Load:
         shared_memory: tensors travel through system shared memory.
 
     Raises:
-        InvalidOptionError: it has both a concurrency and a rate, or neither, or a count is not positive.
+        InvalidOptionError: it has both a concurrency and a rate, or neither, a count is not positive, or there are fewer
+            requests than are to be in flight.
     """
 
     requests: int
@@ -39,6 +40,8 @@ class Load:
     def __post_init__(self) -> None:
         if self.requests < 1 or self.batch < 1 or self.concurrency < 0 or self.request_rate < 0:
             raise InvalidOptionError(f"{self} is no load: requests and batch are at least 1, nothing is negative")
+        if self.concurrency > self.requests:
+            raise InvalidOptionError(f"{self} is no load: so few requests are never {self.concurrency} at a time")
         if bool(self.concurrency) == bool(self.request_rate):
             raise InvalidOptionError(f"{self} is no load: it needs a concurrency or a request_rate, and not both")
 
