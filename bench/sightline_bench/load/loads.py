@@ -26,8 +26,8 @@ class Load:
         shared_memory: tensors travel through system shared memory.
 
     Raises:
-        InvalidOptionError: it has both a concurrency and a rate, or neither, a count is not positive, or there are fewer
-            requests than are to be in flight.
+        InvalidOptionError: it has both a concurrency and a rate, or neither, a count is not positive, or there are
+            fewer requests than are to be in flight.
     """
 
     requests: int
