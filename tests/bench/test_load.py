@@ -55,6 +55,10 @@ def test_reports_of_the_real_program_are_read() -> None:
     assert read_report(HERE / "perf_analyzer_poisson.csv").images_per_second == 94.9833
 
 
+def test_the_installed_program_says_what_it_is(perf_analyzer: PerfAnalyzer) -> None:
+    assert perf_analyzer.version().startswith("Perf Analyzer Version 2.51.0")
+
+
 @pytest.mark.parametrize(("text", "message"), [("", "0 rows"), ("Concurrency,p50 latency\n4,100\n", "not as expected")])
 def test_other_reports_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "report.csv").write_text(text)
@@ -188,7 +192,7 @@ def test_a_given_program_that_does_not_run_is_no_reason_to_take_another(tmp_path
     program = tmp_path / "perf_analyzer"
     program.write_text("#!/bin/sh\necho no libraries >&2\nexit 127\n")
     program.chmod(0o755)
-    with pytest.raises(MeasurementError, match="ended with 127:\nno libraries"):
+    with pytest.raises(MeasurementError, match="ended with 127: no libraries"):
         choose_driver(program, Workshop(tmp_path / "work", lambda line: None))
 
 

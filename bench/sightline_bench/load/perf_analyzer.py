@@ -34,7 +34,9 @@ _LIBRARIES = (("libb64.so.0d", "libb64-*.so.0d"), ("libcudart.so.12", "libcudart
 _OUTPUT_BYTES = 8192
 """Of shared memory for each output of an image; the largest, the boxes, has 4,800."""
 _MOST_THREADS = 64
-_LIMIT_SECONDS = 900
+_LIMIT_SECONDS = 180
+_WINDOW_MS, _ANY_PERCENTAGE = 2000, 1_000_000
+"""Three windows, which it takes the mean of however far they are apart: rounds show the spread."""
 _SHOWN_CHARACTERS = 1500
 _DELAYED = re.compile(r"[\d.]+% of the requests were delayed")
 
@@ -62,10 +64,11 @@ class PerfAnalyzer:
         Raises:
             MeasurementError: it does not run here.
         """
-        try:
-            return run_command([str(self.program), "--version"], self.variables).strip()
-        except OSError as error:
-            raise MeasurementError(f"{self.program} does not run here: {error}") from error
+        done = self._run(["--version"])
+        if done.returncode != 0:
+            said = done.stdout.strip()[-_SHOWN_CHARACTERS:]
+            raise MeasurementError(f"{self.program} does not run here, it ended with {done.returncode}: {said}")
+        return done.stdout.strip()
 
     def measure(self, load: Load, *, url: str, model: str, payloads: Sequence[bytes]) -> Measured:
         """Send a load.
@@ -83,7 +86,7 @@ class PerfAnalyzer:
             data, report = Path(folder) / "data.json", Path(folder) / "report.csv"
             write_input_data(data, payloads, batch=load.batch)
             words = [*_options(load), "-m", model, "-u", url, "--input-data", str(data), "-f", str(report)]
-            said = self._run(words)
+            said = self._run(words).stdout
             if not report.is_file():
                 words_of_its_own = said.partition("\nUsage:")[0][-_SHOWN_CHARACTERS:]
                 raise MeasurementError(f"perf_analyzer gave no report for {load.title}: {words_of_its_own}")
@@ -97,10 +100,11 @@ class PerfAnalyzer:
             note=f"perf_analyzer was late: {delayed[0]}" if delayed else "",
         )
 
-    def _run(self, words: Sequence[str]) -> str:
+    def _run(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Its end, with all that it printed as standard output: what it is, it says on standard error."""
         command = [str(self.program), *words]
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 command,
                 env=self.variables,
                 stdin=subprocess.DEVNULL,
@@ -113,7 +117,6 @@ class PerfAnalyzer:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise MeasurementError(f"perf_analyzer could not run: {error}") from error
-        return done.stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,9 @@ def _command(folder: Path) -> PerfAnalyzer:
 
 
 def _options(load: Load) -> list[str]:
-    words = ["-i", load.protocol, "-b", str(load.batch), "--request-count", str(load.requests)]
+    words = ["-i", load.protocol, "-b", str(load.batch)]
+    # Not --request-count: then it looks once a second whether all are done, and takes whole seconds for the time.
+    words += ["--measurement-interval", str(_WINDOW_MS), "--stability-percentage", str(_ANY_PERCENTAGE)]
     if load.concurrency:
         words += ["--concurrency-range", str(load.concurrency)]
     else:
