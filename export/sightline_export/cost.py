@@ -19,6 +19,11 @@ _WEIGHT_POSITION = {
     "Gemm": 1, "MatMul": 1, "MatMulInteger": 1, "QLinearMatMul": 3,
 }  # fmt: skip
 """Operators that multiply, and which of their inputs holds the weights."""
+_JOINED_POSITION = {
+    "FusedConv": 1, "NhwcFusedConv": 1, "FusedMatMul": 1, "FusedGemm": 1,
+    "QGemm": 3, "DynamicQuantizeMatMul": 1, "MatMulIntegerToFloat": 1,
+}  # fmt: skip
+"""The same for what ONNX Runtime makes of them."""
 _LEARNT = {**dict.fromkeys(_WEIGHT_POSITION, 9), "BatchNormalization": 5, "LayerNormalization": 3, "PRelu": 2}
 """Operators with parameters, and how many of their first inputs may be some."""
 _SHAPE = "cost_shape_of_"
@@ -154,6 +159,11 @@ def _operations(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int
     return operations(node.op_type, first, weights, product, first_is_turned=turned)
 
 
+def weights_position(kind: str) -> int | None:
+    """Which input of an operator of ONNX, or of ONNX Runtime, holds the weights; None where it does not multiply."""
+    return _WEIGHT_POSITION.get(kind, _JOINED_POSITION.get(kind))
+
+
 def operations(
     kind: str,
     first: Sequence[int],
@@ -183,9 +193,7 @@ def _has(node: onnx.NodeProto, attribute: str) -> bool:
     return any(entry.name == attribute for entry in node.attribute)
 
 
-def _shapes(
-    model: onnx.ModelProto, names: list[str], inputs: Sequence[npt.NDArray[Any]]
-) -> dict[str, tuple[int, ...]]:
+def _shapes(model: onnx.ModelProto, names: list[str], inputs: Sequence[npt.NDArray[Any]]) -> dict[str, tuple[int, ...]]:
     """Shapes of tensors as the graph runs."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
@@ -194,9 +202,7 @@ def _shapes(
     return {name: tuple(int(side) for side in shape) for name, shape in zip(names, found, strict=True)}
 
 
-def _values(
-    model: onnx.ModelProto, names: Sequence[str], inputs: Sequence[npt.NDArray[Any]]
-) -> list[npt.NDArray[Any]]:
+def _values(model: onnx.ModelProto, names: Sequence[str], inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
     """Tensors as the graph runs."""
     if not names:
         return []
