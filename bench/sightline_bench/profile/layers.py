@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sightline_bench.profile.roofline import Roof
 from sightline_export.cost import NodeCost
 from sightline_export.graph.compose import BACK, FRONT, NETWORK
 
@@ -90,6 +91,18 @@ class LayerTable:
         """Operations per byte, of all layers together."""
         moved = self.bytes_moved
         return sum(layer.flops for layer in self.layers) / moved if moved else None
+
+    def attainable_milliseconds(self, roof: Roof) -> float | None:
+        """What all layers would take if each reached what its arithmetic and its bytes allow; None where a layer that
+        computes does not tell its bytes.
+        """
+        if self.bytes_moved is None:
+            return None
+        limits = [
+            max(layer.flops / roof.peak(layer.precision), (layer.bytes_moved or 0) / roof.bytes_per_second)
+            for layer in self.layers
+        ]
+        return 1000 * sum(limits)
 
     def share(self, layer: Layer) -> float:
         """Of the time, 0 to 1."""

@@ -29,7 +29,7 @@ class ProfileOptions:
         rounds: turns of every contestant.
         runs: of a network in one turn.
         layer_runs: of a network for its layers' times.
-        served_images: pictures that go through the server, one by one and as a stream.
+        served_images: pictures that go through the server one by one; the stream has twice as many.
         formats: what is written of each.
         trtexec_profile: a file that `trtexec --exportProfile` wrote, of a plan of this detector.
 
@@ -79,5 +79,5 @@ class ProfileOptions:
             rounds=LEAST_ROUNDS,
             runs=3,
             layer_runs=8,
-            served_images=16,
+            served_images=24,
         )

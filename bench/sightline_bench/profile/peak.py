@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -122,10 +121,10 @@ class Peaks:
         return [self.copy, *(product.contestant for product in self.products)]
 
     def roof(self, passes: Passes) -> Roof:
-        """Medians over the rounds of the best in each: what the machine gave in the turns beside the networks."""
+        """The most of what they reached."""
         rounds = self.rates(passes)
-        rates = {precision: statistics.median(each[precision] for each in rounds) for precision in rounds[0]}
-        copied = statistics.median(each.seconds for each in passes[self.copy.name])
+        rates = {precision: max(each[precision] for each in rounds) for precision in rounds[0]}
+        copied = min(each.seconds for each in passes[self.copy.name])
         return Roof(rates, 2 * COPY_BYTES / copied)
 
     def rates(self, passes: Passes) -> list[dict[str, float]]:

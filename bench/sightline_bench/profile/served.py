@@ -21,7 +21,11 @@ from sightline_bench.measure.server_steps import StepCount, count_steps
 from sightline_bench.profile.shares import Share
 
 STAGES = ("read", "decode", "letterbox", "network", "NMS", "Triton", "transport", "write")
-"""Of one picture that is served alone, in milliseconds each; together they are the whole time."""
+"""Of one picture that is served alone, in milliseconds each; together they are the whole time.
+
+`Triton` is waiting in queues and copying tensors to the models' processes; `transport` is what else the client waits
+for: packing, gRPC, HTTP/2 and the loopback both ways, the ensemble's scheduler, the network's answer, unpacking.
+"""
 Read = Callable[[Path], bytes]
 _WARM = 3
 
@@ -148,10 +152,14 @@ def stages(chain: Chain, taken: OneByOne, *, decode: Share, network: Share) -> d
         network: what of the network's model is the network without its head.
     """
     images = len(taken.seconds)
-    whole, net = taken.counts[chain.model], taken.counts[chain.network]
-    prepared = taken.counts[chain.preprocessing].infer_seconds / images if chain.preprocessing else 0.0
+    net = taken.counts[chain.network]
+    before = taken.counts[chain.preprocessing] if chain.preprocessing else None
+    prepared = before.infer_seconds / images if before else 0.0
     computed = net.infer_seconds / images
-    served = whole.total_seconds / images
+    around = (net.queue_seconds + net.input_seconds) / images
+    if before:
+        around += (before.queue_seconds + before.input_seconds + before.output_seconds) / images
+    requested = statistics.fmean(taken.request_seconds)
     decoded = prepared * (1.0 if decode.part is None else decode.part)
     inferred = computed * (1.0 if network.part is None else network.part)
     seconds = {
@@ -160,9 +168,9 @@ def stages(chain: Chain, taken: OneByOne, *, decode: Share, network: Share) -> d
         "letterbox": prepared - decoded,
         "network": inferred,
         "NMS": computed - inferred,
-        # Queues, copies between the models' processes, and the scheduler.
-        "Triton": max(0.0, served - prepared - computed),
-        "transport": max(0.0, statistics.fmean(taken.request_seconds) - served),
+        "Triton": around,
+        # The server counts the network's output until after the client has it: so it is not taken from there.
+        "transport": max(0.0, requested - prepared - computed - around),
         "write": taken.write_seconds,
     }
     return {name: 1000 * seconds[name] for name in STAGES}

@@ -110,7 +110,7 @@ class Comparison:
     """All ways, and the machine beside them.
 
     Attributes:
-        roof: medians over the same rounds.
+        roof: the most that the machine reached in these rounds.
         peaks: what took part in it: milliseconds of a pass, by name.
         measured: the ways, the detector's own first.
         left_out: the others.
