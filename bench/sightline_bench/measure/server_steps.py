@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import tritonclient.grpc
 
+from sightline.errors import MeasurementError
+
 _NANOSECONDS = 1e-9
+_PAUSE_SECONDS = 0.1
+_PATIENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,43 @@ def count_steps(client: tritonclient.grpc.InferenceServerClient, models: Sequenc
         models: names of models, parts of ensembles too.
     """
     return {model: _count(client.get_inference_statistics(model).model_stats[0]) for model in models}
+
+
+def settled_steps(client: tritonclient.grpc.InferenceServerClient, models: Sequence[str]) -> dict[str, StepCount]:
+    """Look when nothing is counted any more: the server counts a request a moment after its answer is sent."""
+    last = count_steps(client, models)
+    while True:
+        time.sleep(_PAUSE_SECONDS)
+        now = count_steps(client, models)
+        if now == last:
+            return now
+        last = now
+
+
+def steps_after(
+    client: tritonclient.grpc.InferenceServerClient, before: Mapping[str, StepCount], *, requests: int
+) -> dict[str, StepCount]:
+    """What was counted since an earlier look, once so many requests of every model are.
+
+    Args:
+        client: of the server.
+        before: the earlier look, by `settled_steps`.
+        requests: that were answered since.
+
+    Raises:
+        MeasurementError: they are not counted in time.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        now = count_steps(client, list(before))
+        if all(now[model].requests - before[model].requests >= requests for model in before):
+            return {model: now[model] - before[model] for model in before}
+        if time.monotonic() > deadline:
+            raise MeasurementError(
+                f"the server did not count {requests} requests of each of {', '.join(before)} within "
+                f"{_PATIENCE_SECONDS:g} s; is somebody else using it?"
+            )
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _count(told: Any) -> StepCount:

@@ -226,7 +226,7 @@ def _layers(profile: Profile, table: LayerTable) -> Iterator[str]:
 
 
 def _layer_table(layers: Sequence[Layer], table: LayerTable, roof: Roof, *, brief: bool = False) -> str:
-    rows, length = [], 34 if brief else 60
+    rows, length = [], 30 if brief else 60
     for layer in layers:
         intensity, computes = layer.intensity, bool(layer.flops)
         reached = layer.flops_per_second / roof.peak(layer.precision)

@@ -168,7 +168,7 @@ def write_product(file: Path, *, quantised: bool = False) -> None:
         ]
         factors = ["left_rounded", "right_rounded"]
     nodes.append(helper.make_node("MatMul", factors, ["product"]))
-    shape: list[str | int | None] = ["batch", SIDE, SIDE]
+    shape: list[str | int | None] = ["batch", "rows", SIDE]
     graph = helper.make_graph(
         nodes,
         "product",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,8 @@ _KIND_COLOURS = ("#0f766e", "#2563eb", "#f59e0b", "#a78bfa", "#e4572e", "#84cc16
 _OTHER_COLOUR = "#94a3b8"
 _ROOF_COLOURS = {"fp32": INK, "bf16": "#2563eb", "fp16": "#2563eb", "int8": "#a78bfa"}
 _WIDTH = 9.2
+_ALIKE = 0.03
+"""Peaks that differ by less are one line."""
 
 
 def check_matplotlib() -> None:
@@ -117,8 +118,8 @@ def roofline_plot(profile: Profile, table: LayerTable) -> str:
 
     def draw(axes: Axes) -> None:
         points = [layer.intensity or 1.0 for layer in shown] or [1.0]
-        left = 10 ** math.floor(math.log10(min(*points, roof.ridge(table.precision)) / 2))
-        right = 10 ** math.ceil(math.log10(max(*points, roof.ridge(table.precision)) * 1.5))
+        left = min(*points, roof.ridge(table.precision)) / 2
+        right = max(*points, roof.ridge(table.precision)) * 2
         _draw_roofs(axes, roof, table.precision, left, right)
         _draw_layers(axes, shown, table)
         lowest = min([layer.flops_per_second for layer in shown], default=roof.peak("fp32"))
@@ -133,7 +134,10 @@ def roofline_plot(profile: Profile, table: LayerTable) -> str:
 
 def _draw_roofs(axes: Axes, roof: Roof, main: str, left: float, right: float) -> None:
     axes.set(xscale="log", yscale="log")
+    main_peak = roof.peak(main)
     for precision, peak in roof.flops_per_second.items():
+        if precision != main and abs(peak / main_peak - 1) < _ALIKE:
+            continue
         colour = _ROOF_COLOURS.get(precision, QUIET)
         ridge = roof.ridge(precision)
         style = "-" if precision == main else (0, (5, 4))
@@ -141,21 +145,22 @@ def _draw_roofs(axes: Axes, roof: Roof, main: str, left: float, right: float) ->
         axes.plot(
             [left, ridge, right], heights, color=colour, linewidth=2.0 if precision == main else 1.1, linestyle=style
         )
-    peak = roof.peak(main)
-    axes.annotate(
-        f"{main} peak {wording.gflops(peak)}",
-        (right, peak / 1e9),
-        xytext=(-4, 5),
-        textcoords="offset points",
-        ha="right",
-        fontsize=8.5,
-        color=INK,
-    )
+        axes.annotate(
+            f"{precision} peak {wording.gflops(peak)}",
+            (right, peak / 1e9),
+            xytext=(-4, 5),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8.5,
+            color=colour,
+        )
+    middle = (left * roof.ridge(main)) ** 0.5
     axes.annotate(
         f"memory {roof.bytes_per_second / 1e9:.1f} GB/s",
-        (left, left * roof.bytes_per_second / 1e9),
-        xytext=(8, 18),
+        (middle, middle * roof.bytes_per_second / 1e9),
+        xytext=(-8, 4),
         textcoords="offset points",
+        ha="right",
         fontsize=8.5,
         color=INK,
     )

@@ -17,7 +17,7 @@ from sightline.detections import Result
 from sightline.errors import CorruptImageError, ImageError
 from sightline.images import EncodedImage
 from sightline.writers import Writer
-from sightline_bench.measure.server_steps import StepCount, count_steps
+from sightline_bench.measure.server_steps import StepCount, settled_steps, steps_after
 from sightline_bench.profile.shares import Share
 
 STAGES = ("read", "decode", "letterbox", "network", "NMS", "Triton", "transport", "write")
@@ -112,20 +112,20 @@ def one_by_one(
         server = stack.enter_context(tritonclient.grpc.InferenceServerClient(chain.url))
         for file in files[:_WARM]:
             client.detect(file)
-        before = count_steps(server, chain.models)
+        before = settled_steps(server, chain.models)
         for file in islice(cycle(files), images):
             times = _one(client, file, writers, read)
             whole.append(times[-1] - times[0])
             reads += times[1] - times[0]
             requests.append(times[2] - times[1])
             writes += times[3] - times[2]
-        after = count_steps(server, chain.models)
+        counts = steps_after(server, before, requests=images)
     return OneByOne(
         seconds=tuple(whole),
         request_seconds=tuple(requests),
         read_seconds=reads / images,
         write_seconds=writes / images,
-        counts={model: after[model] - before[model] for model in chain.models},
+        counts=counts,
     )
 
 

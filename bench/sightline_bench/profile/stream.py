@@ -12,7 +12,7 @@ import tritonclient.grpc
 
 from sightline import Client, job
 from sightline.writers import ErrorLog, WriterPool
-from sightline_bench.measure.server_steps import StepCount, count_steps
+from sightline_bench.measure.server_steps import StepCount, settled_steps
 from sightline_bench.measure.usage import sampled, tree
 from sightline_bench.profile.served import Chain, writers_for
 
@@ -85,9 +85,9 @@ def stream(
     steps = [model for model in chain.models if model != chain.model or model == chain.network]
     _run(chain, files, images=min(images, len(files)), formats=formats)
     with tritonclient.grpc.InferenceServerClient(chain.url) as server:
-        before = count_steps(server, steps)
+        before = settled_steps(server, steps)
         report = _run(chain, files, images=images, formats=formats)
-        after = count_steps(server, steps)
+        after = settled_steps(server, steps)
     with sampled(lambda: tree(chain.server_pid)) as peaks:
         _run(chain, files, images=images, formats=formats)
     counts = {model: after[model] - before[model] for model in steps}

@@ -216,9 +216,10 @@ def _roof(profile: Profile) -> RenderableType:
         for layer in table.layers:
             if layer.flops and layer.intensity is not None:
                 counts[roof.bound(layer.intensity, layer.precision)] += table.share(layer)
+        name = table.source.split(",")[0]
         lines.append(
             Text(
-                f"{table.source.split(',')[0]}: {table.intensity:.0f} FLOP/byte, ridge {roof.ridge(table.precision):.1f}; "
+                f"{name}: {table.intensity:.0f} FLOP/byte, ridge {roof.ridge(table.precision):.1f}; "
                 f"time in compute-bound layers {wording.percent(counts['compute'])}, in memory-bound ones that compute "
                 f"{wording.percent(counts['memory'])}, in those that only move data "
                 f"{wording.percent(max(0.0, 1 - sum(counts.values())))}"

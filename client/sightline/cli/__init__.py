@@ -21,6 +21,7 @@ COMMANDS = {
     "export": "Turn a checkpoint or an ONNX file into a served model.",
     "group": "Make one model of several detectors, which share one decode.",
     "models": "List what a running server serves.",
+    "profile": "Say where a detector's time goes, layer by layer and step by step.",
     "serve": "Run the embedded Triton until Ctrl-C.",
     "tensorrt": "Build TensorRT plans, list them, check them, go back to an older one.",
     "sizing": "Compute the memory pools that a model repository needs.",
