@@ -73,7 +73,7 @@ def test_a_layer_moves_what_it_reads_and_writes(recorded: dict[str, LayerTable],
     second = next(each for each in recorded[engine].layers if each.flops == FLOPS["network_second"])
     pixels, weights = SIDE * SIDE * CHANNELS, CHANNELS * CHANNELS * 9
     assert second.bytes_moved == pytest.approx(4 * (2 * pixels + weights + CHANNELS), rel=0.01)
-    assert second.intensity == pytest.approx(second.flops / second.bytes_moved)
+    assert second.intensity == pytest.approx(second.flops / (4 * (2 * pixels + weights + CHANNELS)), rel=0.01)
 
 
 def event(name: str, kind: str, begun: int, duration: int, **facts: Any) -> dict[str, Any]:
@@ -87,7 +87,9 @@ def event(name: str, kind: str, begun: int, duration: int, **facts: Any) -> dict
 
 
 def test_of_onnxruntimes_profile_only_the_last_runs_count() -> None:
-    runs = [{"cat": "Session", "name": "model_run", "ts": begun, "dur": 90, "args": {}} for begun in (0, 100, 200)]
+    runs: list[dict[str, Any]] = [
+        {"cat": "Session", "name": "model_run", "ts": begun, "dur": 90, "args": {}} for begun in (0, 100, 200)
+    ]
     facts = {"input_type_shape": [{"float": [1, 2]}], "output_type_shape": [{"float": [1, 2]}], "output_size": "8"}
     steps = [event("a", "Relu", begun + 1, duration, **facts) for begun, duration in ((0, 9000), (100, 10), (200, 30))]
     loops = [event("loop", "Scan", 201, 80)]

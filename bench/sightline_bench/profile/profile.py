@@ -214,7 +214,7 @@ def _serve(
         precision="bf16" if info.precision == "bf16" else "fp32",
         threads=threads[detector.network_model],
     )
-    network = network_share(detector, job, rounds=options.rounds, runs=options.runs)
+    network = network_share(detector, job, rounds=options.rounds * options.runs)
     return Served(
         load_seconds=load_seconds,
         engine=str(info),

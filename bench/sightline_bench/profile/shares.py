@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -39,23 +38,18 @@ class Share:
 
     @classmethod
     def of(cls, part_seconds: Sequence[float], whole_seconds: Sequence[float]) -> Share:
-        """From both, round by round."""
-        ratios = [part / whole for part, whole in zip(part_seconds, whole_seconds, strict=True)]
-        return cls(
-            part=min(1.0, statistics.median(ratios)),
-            part_milliseconds=1000 * statistics.median(part_seconds),
-            whole_milliseconds=1000 * statistics.median(whole_seconds),
-        )
+        """From the fastest round of each, since what disturbs a round only adds to it."""
+        part, whole = min(part_seconds), min(whole_seconds)
+        return cls(part=min(1.0, part / whole), part_milliseconds=1000 * part, whole_milliseconds=1000 * whole)
 
 
-def network_share(detector: Detector, job: Job, *, rounds: int, runs: int) -> Share:
+def network_share(detector: Detector, job: Job, *, rounds: int) -> Share:
     """The network without its head, by the whole graph.
 
     Args:
         detector: whose graph it is.
         job: how the whole graph is run.
-        rounds: turns of both.
-        runs: of each in a turn.
+        rounds: runs of both, in turns.
 
     Raises:
         MeasurementError: the engine failed.
@@ -64,8 +58,8 @@ def network_share(detector: Detector, job: Job, *, rounds: int, runs: int) -> Sh
         file, reason = stack.enter_context(without_head(detector))
         if file is None:
             return Share(None, reason)
-        whole = stack.enter_context(EngineProcess("whole graph", job, runs=runs))
-        part = stack.enter_context(EngineProcess("without head", replace(job, file=str(file)), runs=runs))
+        whole = stack.enter_context(EngineProcess("whole graph", job))
+        part = stack.enter_context(EngineProcess("without head", replace(job, file=str(file))))
         passes = take_turns([whole, part], rounds=rounds)
         return Share.of(*([each.seconds for each in passes[name]] for name in (part.name, whole.name)))
 

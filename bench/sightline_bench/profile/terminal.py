@@ -16,19 +16,21 @@ from sightline_bench.profile.layers import Layer, LayerTable
 from sightline_bench.profile.profile import Profile
 from sightline_bench.profile.roofline import Roof
 
-_BAR = 28
+_BAR, _STAGE_BAR = 28, 20
 _BLOCKS = " ▏▎▍▌▋▊▉"
 _BAR_STYLE = "cyan"
 _RANKED = 5
+_WIDE = 110
+"""Columns of a terminal from which on tables have all of theirs."""
 
 
 def show(profile: Profile, console: Console, *, layers: int) -> None:
     """Print everything; of the layers, the slowest."""
-    for part in _parts(profile, layers=layers):
+    for part in _parts(profile, layers=layers, wide=console.width >= _WIDE):
         console.print(part)
 
 
-def _parts(profile: Profile, *, layers: int) -> Iterator[RenderableType]:
+def _parts(profile: Profile, *, layers: int, wide: bool) -> Iterator[RenderableType]:
     yield ""
     yield _head(profile)
     yield from _section("A served picture, alone", _stages(profile))
@@ -36,7 +38,7 @@ def _parts(profile: Profile, *, layers: int) -> Iterator[RenderableType]:
     yield from _section("Ways to run the network", _variants(profile))
     yield from _section("Batches", _batches(profile))
     for table in profile.tables:
-        yield from _section(f"Layers: {table.source}", _layers(table, profile.comparison.roof, layers))
+        yield from _section(f"Layers: {table.source}", _layers(table, profile.comparison.roof, layers, wide=wide))
     yield from _section("Roofline", _roof(profile))
     yield Padding(Text("\n".join(wording.methods(profile)), style="dim"), (1, 2))
 
@@ -75,7 +77,11 @@ def _grid(*columns: str) -> Table:
     """A table without lines; a column that begins with `>` is aligned to the right."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+        table.add_column(
+            column.removeprefix(">"),
+            justify="right" if column.startswith(">") else "left",
+            no_wrap=column.startswith(">"),
+        )
     return table
 
 
@@ -88,7 +94,13 @@ def _stages(profile: Profile) -> RenderableType:
         if name == "write":
             meaning += f" ({', '.join(profile.served.formats)})"
         share = value / whole
-        table.add_row(name, wording.milliseconds(value), wording.percent(share), bar(share), Text(meaning, style="dim"))
+        table.add_row(
+            name,
+            wording.milliseconds(value),
+            wording.percent(share),
+            bar(share, _STAGE_BAR),
+            Text(meaning, style="dim"),
+        )
     taken = sorted(profile.served.taken.seconds)
     highest = f"median {wording.milliseconds(1000 * taken[len(taken) // 2])}, highest {taken[-1] * 1000:.0f} ms"
     table.add_row(
@@ -106,13 +118,12 @@ def _stages(profile: Profile) -> RenderableType:
 
 def _stream(profile: Profile) -> RenderableType:
     streamed = profile.served.streamed
-    table = _grid("step", ">instances", ">busy", "", ">ms for a picture", ">pictures in a batch", ">queue")
+    table = _grid("step", ">instances", ">at work", ">ms/picture", ">batch", ">in the queue")
     for step in streamed.steps:
         table.add_row(
             step.model,
             str(step.instances),
             wording.percent(step.busy),
-            bar(step.busy, 16),
             f"{step.milliseconds:.1f}",
             f"{step.mean_batch:.1f}",
             wording.milliseconds(step.queue_milliseconds),
@@ -126,22 +137,18 @@ def _stream(profile: Profile) -> RenderableType:
 
 
 def _variants(profile: Profile) -> RenderableType:
-    table = _grid(
-        "detector", "engine", "", ">latency", ">spread", ">FPS", ">GFLOP/s", ">of peak", ">load", ">first", ">memory"
-    )
+    table = _grid("", ">latency", ">lowest", ">highest", ">FPS", ">GFLOP/s", ">of peak", ">load", ">memory")
     for each in profile.comparison.measured:
         taken = each.milliseconds
         table.add_row(
-            each.variant.subject.detector.name,
-            f"{each.variant.engine} {each.loading.version}",
-            each.variant.precision,
+            each.variant.name.replace(", ", "\n"),
             wording.milliseconds(taken.median),
-            f"{taken.low:.1f}-{taken.high:.1f}",
+            wording.milliseconds(taken.low),
+            wording.milliseconds(taken.high),
             wording.rate(each.images_per_second),
             f"{each.flops_per_second / 1e9:.1f}",
             wording.percent(each.peak_share.median),
             wording.seconds(each.loading.load_seconds),
-            wording.seconds(each.loading.first_seconds),
             wording.size(each.loading.memory_bytes),
         )
     notes = [f"{each.variant.name}: {each.variant.note}" for each in profile.comparison.measured if each.variant.note]
@@ -165,7 +172,7 @@ def _batches(profile: Profile) -> RenderableType:
     return Group(table, *stopped)
 
 
-def _layers(table: LayerTable, roof: Roof, count: int) -> RenderableType:
+def _layers(table: LayerTable, roof: Roof, count: int, *, wide: bool) -> RenderableType:
     clock = "" if table.wall_milliseconds is None else f", by the clock {wording.milliseconds(table.wall_milliseconds)}"
     parts = ", ".join(f"{part} {wording.milliseconds(value)}" for part, value in table.by_part().items())
     first = (
@@ -181,26 +188,27 @@ def _layers(table: LayerTable, roof: Roof, count: int) -> RenderableType:
         ("most efficient", table.most_efficient(_RANKED)),
         ("least efficient, of those that compute", table.least_efficient(_RANKED)),
     ):
-        lines += ["", Text(title, style="italic"), _layer_rows(found, table, roof)]
+        lines += ["", Text(title, style="italic"), _layer_rows(found, table, roof, wide=wide)]
     return Group(*lines)
 
 
-def _layer_rows(layers: Sequence[Layer], table: LayerTable, roof: Roof) -> Table:
-    grid = _grid("layer", "kind", ">ms", ">share", "", ">GFLOP/s", ">of peak", ">FLOP/byte", "bound")
+def _layer_rows(layers: Sequence[Layer], table: LayerTable, roof: Roof, *, wide: bool) -> Table:
+    heads = ["layer", ">ms", ">share", ">GFLOP/s", ">of peak", ">FLOP/byte"]
+    grid = _grid(*heads, *(["bound", "kind", ""] if wide else []))
     for layer in layers:
         intensity = layer.intensity
         computes = bool(layer.flops)
         reached = layer.flops_per_second / roof.peak(layer.precision)
+        bound = roof.bound(intensity, layer.precision) if computes and intensity is not None else ""
+        more: list[str | Text] = [bound, printable(layer.kind), bar(table.share(layer) * 5, 10)] if wide else []
         grid.add_row(
-            printable(wording.short(layer.name)),
-            printable(layer.kind),
+            printable(wording.short(layer.name, length=46 if wide else 28)),
             f"{layer.milliseconds:.2f}",
             wording.percent(table.share(layer)),
-            bar(table.share(layer) * 5, 10),
             f"{layer.flops_per_second / 1e9:.1f}" if computes else "-",
             wording.percent(reached) if computes else "-",
             f"{intensity:.0f}" if computes and intensity is not None else "-",
-            roof.bound(intensity, layer.precision) if computes and intensity is not None else "",
+            *more,
         )
     return grid
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sightline_bench.profile.options import ProfileOptions
     from sightline_bench.profile.profile import Profile
 
+_FILE_WIDTH = 120
 _EPILOG = """\b
 Examples:
   sightline profile yolov8n --images photos/
@@ -25,9 +26,8 @@ Examples:
   jq '.layers[0].layers | sort_by(-.milliseconds) | .[:5] | .[].name' profile.json
 
 \b
-Where there is a GPU, this still measures the CPU. docs/profiling.md says how every figure comes about. A quick
-profile takes about a minute on an idle machine, a full one about five; other work on the machine makes times too
-long, and the report says so.
+Where there is a GPU, this still measures the CPU. docs/profiling.md says how every figure comes about. Other work
+on the machine makes times too long, and the report says so.
 """
 
 
@@ -156,6 +156,8 @@ def _show(found: Profile, choices: dict[str, Any]) -> None:
     from sightline_bench.profile.terminal import show
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH  # of a pipe or a file nobody knows the width
     show(found, console, layers=choices["layers"])
     if choices["json_file"] is not None:
         write_json(choices["json_file"], as_json(found))
