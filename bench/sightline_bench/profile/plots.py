@@ -31,6 +31,8 @@ _KIND_COLOURS = ("#0f766e", "#2563eb", "#f59e0b", "#a78bfa", "#e4572e", "#84cc16
 _OTHER_COLOUR = "#94a3b8"
 _ROOF_COLOURS = {"fp32": INK, "bf16": "#2563eb", "fp16": "#2563eb", "int8": "#a78bfa"}
 _WIDTH = 9.2
+_LEAST_LABELLED = 0.07
+"""Share of the layers that a part needs for its name to have room."""
 _ALIKE = 0.03
 """Peaks that differ by less are one line."""
 
@@ -269,8 +271,12 @@ def layers_plot(profile: Profile, table: LayerTable) -> str:
         axes.set(
             xlim=(-1, len(filled)), xlabel="layers in the order in which they run (grey: no arithmetic)", ylabel="ms"
         )
-        for part, begin in _borders(table):
+        borders = list(_borders(table))
+        ends = [begin for _, begin in borders[1:]] + [len(filled)]
+        for (part, begin), end in zip(borders, ends, strict=True):
             axes.axvline(begin - 0.5, color=QUIET, linewidth=0.8, linestyle=":")
+            if end - begin < _LEAST_LABELLED * len(filled):
+                continue
             axes.annotate(
                 part,
                 (begin, 1.0),

@@ -196,7 +196,7 @@ def compare(variants: Sequence[Variant], *, rounds: int, runs: int, progress: Pr
             _judge(variant, process.loading, passes[name], rates) for name, (variant, process) in opened.items()
         )
         machine = {each.name: _milliseconds(passes[each.name]) for each in peaks.contestants}
-        return Comparison(peaks.roof(passes), machine, measured, tuple(left_out))
+        return Comparison(peaks.roof(), machine, measured, tuple(left_out))
 
 
 def _judge(

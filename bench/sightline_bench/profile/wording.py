@@ -147,4 +147,10 @@ def _share_methods(profile: Profile) -> Iterator[str]:
             yield f"{what}: not told apart, {share.reason}"
         else:
             times = f"{milliseconds(share.part_milliseconds)} of {milliseconds(share.whole_milliseconds)}"
-            yield f"{what}, in turns: {times}, {percent(share.part)} of what the server counted."
+            yield f"{what}, in turns, the fastest of each: {times}, {percent(share.part)} of what the server counted."
+    table = main_table(profile)
+    if head := table.by_part().get("head"):
+        yield (
+            f"Beside that, the engine's own counters give {percent(head / table.milliseconds)} of the graph's time to "
+            "what is behind the network."
+        )
