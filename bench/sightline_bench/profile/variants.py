@@ -43,7 +43,8 @@ class Subject:
     @property
     def in_graph(self) -> str:
         """The precision that the graph's own types decide, whatever an engine is asked for; empty for none."""
-        return "int8" if self.detector.info.precision == "int8" else ""
+        info = self.detector.info
+        return "int8" if info.precision == "int8" or info.quantised else ""
 
 
 @dataclass(frozen=True, kw_only=True)
