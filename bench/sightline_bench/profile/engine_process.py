@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sightline.contract import Precision
 from sightline.errors import SightlineError
 from sightline_bench.profile.recorders import Recorder, open_recorder
 from sightline_server.engines import Array, Arrays, Engine, EngineError, OnnxRuntimeEngine, OpenVinoEngine
@@ -50,14 +52,12 @@ def open_job(job: Job) -> Engine | Recorder:
         LaunchError: it cannot load the graph.
         MissingDependencyError: it is not installed.
     """
-    from pathlib import Path
-
     file = Path(job.file)
-    precision = "bf16" if job.precision == "bf16" else "fp32"
+    precision: Precision = "bf16" if job.precision == "bf16" else "fp32"
     if job.record:
-        return open_recorder(job.engine, file, precision=precision, threads=job.threads)  # type: ignore[arg-type]
+        return open_recorder(job.engine, file, precision=precision, threads=job.threads)
     if job.engine == "openvino":
-        return OpenVinoEngine(file, precision="bf16" if precision == "bf16" else "fp32", threads=job.threads)
+        return OpenVinoEngine(file, precision=precision, threads=job.threads)
     return OnnxRuntimeEngine(file, threads=job.threads)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from sightline.errors import OutputError
+from sightline.errors import MissingDependencyError, OutputError
 from sightline.writers.files import reason_of
 from sightline_bench.profile import plots, wording
 from sightline_bench.profile.layers import Layer, LayerTable
@@ -17,6 +17,20 @@ _RANKED = 8
 _STYLE = Path(__file__).with_name("page.css")
 
 
+def check_matplotlib() -> None:
+    """Fail before the work, not behind it.
+
+    Raises:
+        MissingDependencyError: matplotlib, of the `evaluate` extra, is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the page needs matplotlib, of the evaluate extra ({error}): `make install` in a checkout, or no --html"
+        ) from error
+
+
 def write_page(profile: Profile, path: Path) -> None:
     """Write the page.
 
@@ -24,7 +38,7 @@ def write_page(profile: Profile, path: Path) -> None:
         MissingDependencyError: matplotlib is not installed.
         OutputError: the file cannot be written.
     """
-    plots.check_matplotlib()
+    check_matplotlib()
     text = render(profile)
     try:
         path.write_text(text, encoding="utf-8")

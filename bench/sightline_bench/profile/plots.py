@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sightline.errors import MissingDependencyError
 from sightline_bench.profile import wording
 from sightline_bench.profile.layers import Layer, LayerTable
 from sightline_bench.profile.profile import Profile
@@ -35,20 +34,6 @@ _LEAST_LABELLED = 0.07
 """Share of the layers that a part needs for its name to have room."""
 _ALIKE = 0.03
 """Peaks that differ by less are one line."""
-
-
-def check_matplotlib() -> None:
-    """Fail before the work, not behind it.
-
-    Raises:
-        MissingDependencyError: matplotlib, of the `evaluate` extra, is not installed.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the page needs matplotlib, of the evaluate extra ({error}): `make install` in a checkout, or no --html"
-        ) from error
 
 
 @contextmanager

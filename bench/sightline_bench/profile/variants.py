@@ -23,7 +23,6 @@ from sightline_server.engine_choice import choose_precision
 from sightline_server.engines import openvino_precisions
 
 Progress = Callable[[str], None]
-ENGINES = ("openvino", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Variant:
 
     Attributes:
         subject: the detector.
-        engine: one of `ENGINES`.
+        engine: `openvino` or `onnxruntime`.
         precision: of the arithmetic.
         job: how it is run.
         note: why the precision is not the one that was asked for; empty where it is.
