@@ -145,9 +145,9 @@ def _draw_roofs(axes: Axes, roof: Roof, main: str, left: float, right: float) ->
     axes.annotate(
         f"memory {roof.bytes_per_second / 1e9:.1f} GB/s",
         (middle, middle * roof.bytes_per_second / 1e9),
-        xytext=(-8, 4),
+        xytext=(8, -10),
         textcoords="offset points",
-        ha="right",
+        ha="left",
         fontsize=8.5,
         color=INK,
     )
@@ -228,8 +228,10 @@ def variants_plot(profile: Profile) -> str:
             colour = "#0f766e" if place == 0 else "#5eaaa3"
             axes.barh(place, taken.median, height=0.6, color=colour)
             axes.plot([taken.low, taken.high], [place, place], color=INK, linewidth=1.6, solid_capstyle="butt")
-            text = f"  {wording.milliseconds(taken.median)} · {wording.percent(each.peak_share.median)} of peak"
-            axes.text(max(taken.median, taken.high), place, text, va="center", fontsize=8.5)
+            text = f"{wording.milliseconds(taken.median)} · {wording.percent(each.peak_share.median)} of peak"
+            axes.annotate(
+                text, (taken.high, place), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8.5
+            )
         axes.set_yticks(range(len(measured)), [each.variant.name for each in measured])
         axes.set(xlim=(0, max(each.milliseconds.high for each in measured) * 1.3), ylim=(len(measured) - 0.5, -0.5))
         axes.set_xlabel("ms for a picture")
