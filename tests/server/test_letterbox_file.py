@@ -71,9 +71,10 @@ def test_the_backend_can_serialise_and_run_it(tmp_path: Path, name: str) -> None
     pipeline = dali.pipeline.Pipeline.deserialize(filename=str(target), batch_size=4, num_threads=1, device_id=None)
     pipeline.build()
     data = encode(".jpg", picture(height=853, width=1280))
-    images, shapes, *_ = pipeline.run(encoded=[np.frombuffer(data, np.uint8)])
+    images, shapes, *rectangles = pipeline.run(encoded=[np.frombuffer(data, np.uint8)])
     image = np.asarray(images.as_tensor())[0]
-    if name == "letterbox_640":
+    assert [each.shape() for each in rectangles] == ([[(14, 20)]] if name == "rect_640_32" else [])
+    if name in ("letterbox_640", "rect_640_32"):
         expected = reference(data, 640)
         assert expected is not None
         assert largest_difference(image, expected) <= 1
