@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -22,11 +23,13 @@ from sightline_export.graph.compose import postprocess
 from sightline_export.graph.take_apart import take_apart
 from sightline_export.heads import ANCHORS_LAST, GRID, HEADS, Head
 from sightline_export.lint import lint
+from sightline_export.making import make_detector
 from sightline_export.options import ExportOptions, NmsKind
 from sightline_export.pictures import draw_scene, fit, served_inputs
 from sightline_export.pixels import ZERO_TO_ONE
 from sightline_export.raw import RawNetwork
 from sightline_export.reference import detect
+from sightline_export.sample import open_sample
 from sightline_export.session import Session
 from sightline_export.sizing import size_repository
 from sightline_export.sources import load
@@ -110,6 +113,15 @@ def test_every_aspect_finds_what_the_network_says(raw_rect: RawNetwork) -> None:
     assert [output.shape[1] for output in raw_outputs] == [1680] * 4 + [2100, 1260, 210, 210]
     check = verify(composed(raw_rect), info_of(raw_rect), pictures, raw_outputs)
     assert check.matched > 0.99 * check.reference_detections > 20
+
+
+def test_every_class_of_every_place_of_a_square(raw_rect: RawNetwork, tmp_path: Path) -> None:
+    """Pairs of a box and a class are counted off, so the graph must know how many places the square has."""
+    cv2.imwrite(str(tmp_path / "square.png"), draw_scene((320, 320), seed=5))
+    options = ExportOptions(rect=True, image_size=TINY_SIZE, multi_label=True)
+    made = make_detector(raw_rect, options, open_sample(tmp_path), calibration=None, progress=lambda _: None)
+    assert made.check.pictures == 5
+    assert made.check.matched > 0.99 * made.check.reference_detections > 20
 
 
 def test_a_mixed_request_sees_what_holds_all_of_it(raw_rect: RawNetwork, shared_data: Path) -> None:
