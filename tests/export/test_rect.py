@@ -124,6 +124,22 @@ def test_every_class_of_every_place_of_a_square(raw_rect: RawNetwork, tmp_path: 
     assert made.check.matched > 0.99 * made.check.reference_detections > 20
 
 
+@pytest.mark.parametrize(
+    ("source", "options", "preprocessing"),
+    [
+        ("original_yolov5n6.random", ExportOptions(rect=True, image_size=TINY_SIZE), "rect_320_64"),
+        # Its attention reshapes by height and width, and its head ranks places.
+        ("yolo26n.yaml", ExportOptions(rect=True, image_size=TINY_SIZE, nms="none", max_detections=200), "rect_320_32"),
+    ],
+)
+def test_other_networks(source: str, options: ExportOptions, preprocessing: str, small_sample: Path) -> None:
+    raw = load(Path(source), options)
+    assert raw.preprocessing.model_name == preprocessing
+    made = make_detector(raw, options, open_sample(small_sample), calibration=None, progress=lambda _: None)
+    assert made.difference.worst < 1e-3
+    assert made.check.matched > 0.99 * made.check.reference_detections > 100
+
+
 def test_a_mixed_request_sees_what_holds_all_of_it(raw_rect: RawNetwork, shared_data: Path) -> None:
     """A wide and a tall photo together: the square, and the same as a network of squares finds in it."""
     photos = [read_rgb(file) for file in sorted((shared_data / "coco" / "images").iterdir())[:20]]
