@@ -28,6 +28,7 @@ def main() -> None:
     decoded = [workers[0].decode([path]) for path in images]
     pictures = np.concatenate([each.images for each in decoded])
     shapes = np.concatenate([each.original_shapes for each in decoded])
+    rectangles = np.concatenate([each.rectangles_hw for each in decoded])
     free: SimpleQueue[Parts] = SimpleQueue()
     for parts in workers:
         free.put(parts)
@@ -35,7 +36,7 @@ def main() -> None:
     def detect(indices: range) -> int:
         parts = free.get()
         chosen = slice(indices.start, indices.stop)
-        found = parts.detect(Pictures(pictures[chosen], shapes[chosen]))
+        found = parts.detect(Pictures(pictures[chosen], shapes[chosen], rectangles[chosen]))
         free.put(parts)
         return found
 
