@@ -87,7 +87,7 @@ class EngineMachine:
 def _time(
     networks: Mapping[ExportPrecision, Path], inputs: Mapping[str, npt.NDArray[Any]], gpu: int | None
 ) -> dict[ExportPrecision, Timing]:
-    """Of each network's folder in a model repository."""
+    """Median seconds of each network, by its folder in a model repository; they take turns."""
     from sightline_export.fastest import Timing
 
     opened = {each: _open(folder, gpu) for each, folder in networks.items()}
