@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
 from sightline.contract import DEFAULT_SCORE_THRESHOLD, NUM_DETECTIONS, SCORE_FLOOR, PlanPrecision
@@ -16,7 +13,7 @@ from sightline.detector_info import DetectorInfo
 from sightline.errors import ImageError, VerificationError
 from sightline.parity import Bar, ParityReport, compare, export_bar
 from sightline_export.graph.rounding import with_rounding
-from sightline_export.pictures import Picture, preprocess
+from sightline_export.pictures import Picture, served_inputs
 from sightline_export.sample import SampleFiles, decode_rgb
 from sightline_export.session import Session
 
@@ -77,13 +74,7 @@ def find_all(
 
 
 def _detect(session: Session, info: DetectorInfo, picture: Picture, score_threshold: float) -> Detections:
-    values: tuple[npt.NDArray[Any], ...] = (
-        preprocess(picture, info.preprocessing)[None],
-        np.array([picture.shape], dtype=np.int64),
-        np.array([[score_threshold]], dtype=np.float32),
-    )
-    names = (spec.name for spec in info.preprocessing.network_inputs)
-    outputs = session.run_named(dict(zip(names, values, strict=True)))
+    outputs = session.run_named(served_inputs([picture], info.preprocessing, [score_threshold]))
     count = int(outputs[NUM_DETECTIONS.name][0, 0])
     boxes, scores, classes = (outputs[name][0, :count] for name in ("boxes", "scores", "classes"))
     return Detections(boxes, scores, classes, info.class_names, (picture.shape[0], picture.shape[1]))

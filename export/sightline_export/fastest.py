@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
 from sightline.contract import DEFAULT_SCORE_THRESHOLD, EXPORT_PRECISIONS, EngineInfo, ExportPrecision
@@ -14,7 +13,7 @@ from sightline.detector_info import DetectorInfo
 from sightline.errors import ExportError, VerificationError
 
 from .gate import Judgement, NewDetector, Progress
-from .pictures import Picture, preprocess
+from .pictures import Picture, served_inputs
 
 Made = TypeVar("Made")
 _MARGIN = 0.05
@@ -66,13 +65,7 @@ class Trial:
 
 def network_inputs(info: DetectorInfo, picture: Picture) -> dict[str, npt.NDArray[Any]]:
     """What the served network gets of one picture."""
-    before = info.preprocessing
-    values: tuple[npt.NDArray[Any], ...] = (
-        preprocess(picture, before)[None],
-        np.array([picture.shape], dtype=np.int64),
-        np.array([[DEFAULT_SCORE_THRESHOLD]], dtype=np.float32),
-    )
-    return {spec.name: value for spec, value in zip(before.network_inputs, values, strict=True)}
+    return served_inputs([picture], info.preprocessing, [DEFAULT_SCORE_THRESHOLD])
 
 
 def make_candidates(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -63,6 +64,18 @@ def preprocess(picture: Picture, preprocessing: Preprocessing) -> npt.NDArray[An
     if preprocessing.kind == "letterbox":
         return fit(picture, preprocessing.sides[0])
     return _resize(picture.astype(preprocessing.images.dtype), _size_without_borders(picture, preprocessing))
+
+
+def served_inputs(
+    pictures: Sequence[Picture], preprocessing: Preprocessing, score_thresholds: Sequence[float]
+) -> dict[str, npt.NDArray[Any]]:
+    """`preprocessing.network_inputs` for a request of these pictures, by name."""
+    values: tuple[npt.NDArray[Any], ...] = (
+        np.stack([preprocess(picture, preprocessing) for picture in pictures]),
+        np.array([picture.shape for picture in pictures], dtype=np.int64),
+        np.array(score_thresholds, dtype=np.float32)[:, None],
+    )
+    return {spec.name: value for spec, value in zip(preprocessing.network_inputs, values, strict=True)}
 
 
 def fit(picture: Picture, image_size: int) -> Picture:

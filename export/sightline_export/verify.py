@@ -20,7 +20,7 @@ from sightline.contract import (
 from sightline.detector_info import DetectorInfo
 from sightline.errors import VerificationError
 
-from .pictures import Picture, preprocess
+from .pictures import Picture, preprocess, served_inputs
 from .raw import RawNetwork
 from .raw_difference import RawDifference, check_raw_difference, raw_difference
 from .reference import Found, detect
@@ -180,14 +180,7 @@ def _check_found(boxes_xyxy: npt.NDArray[np.float32], class_ids: npt.NDArray[np.
 
 def _run(session: Session, info: DetectorInfo, pictures: Sequence[Picture], thresholds: Sequence[float]) -> list[Found]:
     """What the served graph finds in each picture; its outputs are checked for shape and sanity."""
-    values = (
-        np.stack([preprocess(picture, info.preprocessing) for picture in pictures]),
-        np.array([picture.shape for picture in pictures], dtype=np.int64),
-        np.array(thresholds, dtype=np.float32)[:, None],
-    )
-    names = (spec.name for spec in info.preprocessing.network_inputs)
-    inputs: dict[str, npt.NDArray[Any]] = dict(zip(names, values, strict=True))
-    outputs = session.run_named(inputs)
+    outputs = session.run_named(served_inputs(pictures, info.preprocessing, thresholds))
     for spec in detection_outputs(info.max_detections):
         output = outputs[spec.name]
         wanted = (len(pictures), *spec.dims)
