@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -11,7 +14,7 @@ from tests.export.conv_network import conv_network, write_scenes
 
 from sightline.cli._machine import EngineMachine
 from sightline.contract import DEFAULT_MAX_PIXELS, EngineInfo, ExportPrecision
-from sightline.errors import ExportError, InvalidOptionError, VerificationError
+from sightline.errors import ExportError, InvalidOptionError, LaunchError, VerificationError
 from sightline.verification import Verification
 from sightline_export.exporter import export
 from sightline_export.fastest import Timing, choose, make_candidates, network_inputs, trials
@@ -136,6 +139,19 @@ def test_this_machine_times_what_it_computes_in(tmp_path: Path) -> None:
     timings = machine.time(detectors, network_inputs(detectors["fp32"].info, picture))  # type: ignore[arg-type]
     assert {each: timing.engine.precision for each, timing in timings.items()} == {"fp32": "fp32", "int8": "int8"}
     assert all(timing.seconds > 0 for timing in timings.values())
+
+
+class Ending:
+    """Ends the process that it is sent to, as some engines do."""
+
+    def __reduce__(self) -> tuple[Callable[[int], Any], tuple[int]]:
+        return os._exit, (1,)
+
+
+def test_an_engine_that_ends_its_process_does_not_end_the_export(tmp_path: Path) -> None:
+    detector = exported("fp32", tmp_path)[0]
+    with pytest.raises(LaunchError, match="the process that timed fp32 ended"):
+        EngineMachine().time({"fp32": detector}, {"images": Ending()})  # type: ignore[dict-item]
 
 
 def test_a_machine_with_a_gpu_tries_fp16_and_not_what_is_for_cpus() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .command import run_rows, table_options
+from .command import run_table, table_options
 from .measure import measure
 from .page import render, verdict
 from .results import Results
@@ -22,19 +22,15 @@ def main(data: Path, *, only: tuple[str, ...], again: bool, no_run: bool, result
     Each row's result is kept as soon as it is there, so that a run that was ended goes on where it was.
     """
     kept = Results(results)
-
-    def write() -> None:
-        page.write_text(render(rows(), kept), encoding="utf-8")
-
-    def done(name: str) -> None:
-        click.echo(f"{name}: {verdict(kept[name])}")
-        write()
-
-    measured = () if no_run else ((row.name, partial(measure, row, data=data)) for row in rows())
-    failed = run_rows(measured, kept, only=only, again=again, done=done)
-    write()
-    if failed:
-        raise SystemExit(1)
+    run_table(
+        () if no_run else ((row.name, partial(measure, row, data=data)) for row in rows()),
+        kept,
+        only=only,
+        again=again,
+        page=page,
+        render=lambda: render(rows(), kept),
+        line=lambda name: verdict(kept[name]),
+    )
 
 
 if __name__ == "__main__":

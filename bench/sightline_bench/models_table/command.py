@@ -75,3 +75,38 @@ def run_rows(
         else:
             done(name)
     return failed
+
+
+def run_table(  # noqa: PLR0913 - the options of `table_options`, and what makes a page of results
+    rows: Iterable[Row],
+    kept: Results,
+    *,
+    only: tuple[str, ...],
+    again: bool,
+    page: Path,
+    render: Callable[[], str],
+    line: Callable[[str], str],
+) -> None:
+    """`run_rows`, with the page written anew after each row and at the end.
+
+    Args:
+        rows: likewise, as `kept`, `only` and `again`.
+        page: file of the page.
+        render: makes the page's text.
+        line: what to print of the row of a name.
+
+    Raises:
+        SystemExit: with status 1 where rows failed.
+    """
+
+    def write() -> None:
+        page.write_text(render(), encoding="utf-8")
+
+    def done(name: str) -> None:
+        click.echo(f"{name}: {line(name)}")
+        write()
+
+    failed = run_rows(rows, kept, only=only, again=again, done=done)
+    write()
+    if failed:
+        raise SystemExit(1)

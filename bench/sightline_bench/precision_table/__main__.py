@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from sightline_bench.models_table.command import Row, run_rows, table_options
+from sightline_bench.models_table.command import Row, run_table, table_options
 from sightline_bench.models_table.results import Results
 
 from .five import GROUP
@@ -25,18 +25,15 @@ def main(data: Path, *, only: tuple[str, ...], again: bool, no_run: bool, result
     Each row's result is kept as soon as it is there, so that a run that was ended goes on where it was.
     """
     kept = Results(results)
-
-    def write() -> None:
-        page.write_text(render(kept), encoding="utf-8")
-
-    def done(name: str) -> None:
-        click.echo(f"{name}: done in {kept[name]['seconds']} s")
-        write()
-
-    failed = run_rows(() if no_run else _rows(data), kept, only=only, again=again, done=done)
-    write()
-    if failed:
-        raise SystemExit(1)
+    run_table(
+        () if no_run else _rows(data),
+        kept,
+        only=only,
+        again=again,
+        page=page,
+        render=lambda: render(kept),
+        line=lambda name: f"done in {kept[name]['seconds']} s",
+    )
 
 
 def _rows(data: Path) -> Iterator[Row]:
