@@ -31,10 +31,13 @@ SHARED_DATA = CHECKOUT.parent / "shared" / "data"
 DETECTORS: dict[str, tuple[str, Precision]] = {
     "yolov8n": ("weights/yolov8n.pt", "fp32"),
     "yolov8n_bf16": ("weights/yolov8n.pt", "bf16"),
+    "yolov8n_rect": ("weights/yolov8n.pt", "fp32"),
     "yolo26n_foreign": ("onnx/yolo26n_int8_dynamic_e2e.onnx", "fp32"),
     "yolov8n_foreign": ("onnx/yolov8n_int8_qdq_opset11.onnx", "fp32"),
 }
 """Real detectors that the session's server can serve: source in the shared data, precision."""
+RECTANGLES = frozenset({"yolov8n_rect"})
+"""Those whose networks see rectangles."""
 
 
 HARDWARE = "this machine "
@@ -182,7 +185,7 @@ def serve_detector(
     def serve(name: str) -> str:
         source, precision = DETECTORS[name]
         if name not in served:
-            options = ExportOptions(precision=precision)
+            options = ExportOptions(precision=precision, rect=name in RECTANGLES)
             export(
                 shared_data / source,
                 repository=repository,

@@ -87,16 +87,21 @@ def train_detecto(folder: Path) -> TrainedDetecto:
     Args:
         folder: existing; gets the weights and `trained.pth`.
     """
-    _write_weights(folder / "torch" / "hub" / "checkpoints")
-    from detecto.core import Model
-
-    with _torch_home(folder / "torch"):
-        model = Model(list(CLASSES), device=torch.device("cpu"))
+    model = untrained_detecto(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         _train(model.get_internal_model(), scenes())
     model.save(str(folder / "trained.pth"))
     return TrainedDetecto(model, folder / "trained.pth")
+
+
+def untrained_detecto(folder: Path) -> Any:
+    """The `detecto.core.Model` that training begins with; torchvision's cache is then `folder/torch`."""
+    _write_weights(folder / "torch" / "hub" / "checkpoints")
+    from detecto.core import Model
+
+    with _torch_home(folder / "torch"):
+        return Model(list(CLASSES), device=torch.device("cpu"))
 
 
 @contextmanager

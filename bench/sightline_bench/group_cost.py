@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from time import perf_counter
 from sightline import Client, ClientOptions
 from sightline.contract import NETWORK_SUFFIX, PREPROCESSING_PREFIXES
 from sightline_bench.group_agreement import BATCH_SIZE, Agreement, agreements
+from sightline_bench.measure.usage import process_seconds
 from sightline_bench.networks_alone import NetworksAlone, write_networks_alone
 from sightline_bench.precision_table.five import install_five
 from sightline_export.config import CONFIG_FILE, parse
@@ -34,7 +34,6 @@ from sightline_export.group_config import members_of
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
 ALONE = "networks alone"
-_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -111,11 +110,11 @@ class Bench:
 
     def _cpu_seconds(self) -> dict[str, float]:
         spent = dict.fromkeys(("decoding", "networks", "triton"), 0.0)
-        spent["triton"] = _process_seconds(self._server.pid)
+        spent["triton"] = process_seconds(self._server.pid)
         for pid, model in self._processes.items():
             kind = "networks" if model.endswith(NETWORK_SUFFIX) else "decoding"
             if kind == "networks" or model.startswith(PREPROCESSING_PREFIXES):
-                spent[kind] += _process_seconds(pid)
+                spent[kind] += process_seconds(pid)
         return spent
 
 
@@ -125,12 +124,6 @@ def _stubs(server_pid: int) -> Iterator[tuple[int, str]]:
         for pid in map(int, task.read_text().split()):
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
             yield pid, Path(words[1]).parts[-3]
-
-
-def _process_seconds(pid: int) -> float:
-    """Processor time of all of a process's threads; the name before the numbers may hold blanks."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
 
 
 def take_turns(bench: Bench, rounds: int) -> dict[str, list[Cost]]:

@@ -15,12 +15,10 @@ import argparse
 import multiprocessing
 import os
 import tempfile
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import cycle
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,10 +27,10 @@ import numpy as np
 
 from sightline import Client, ClientOptions, Tiling
 from sightline.annotate import decode_upright, encode_jpeg
+from sightline_bench.measure.usage import Peaks, descendants, process_name, sampled
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
 _WIDTH, _HEIGHT = 13_400, 9_528
-_SAMPLE_SECONDS = 0.05
 _SETTLE_SECONDS = 2.0
 _MEGABYTE = 1_000_000
 
@@ -78,76 +76,9 @@ class Load:
                 calls.send(found)
 
 
-@dataclass
-class Peaks:
-    """Peak PSS in bytes, of all processes together and of each."""
-
-    total: int = 0
-    processes: Counter[int] = field(default_factory=Counter)
-
-    def add_sample(self) -> None:
-        """Look at every process below this one."""
-        sample = {pid: pss_bytes(pid) for pid in _descendants(os.getpid())}
-        self.total = max(self.total, sum(sample.values()))
-        for pid, size in sample.items():
-            self.processes[pid] = max(self.processes[pid], size)
-
-
-@contextmanager
-def sampled() -> Iterator[Peaks]:
-    """Peaks over the block."""
-    peaks, done = Peaks(), threading.Event()
-
-    def sample() -> None:
-        while not done.wait(_SAMPLE_SECONDS):
-            peaks.add_sample()
-
-    peaks.add_sample()
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield peaks
-    finally:
-        done.set()
-        thread.join()
-
-
-def pss_bytes(pid: int) -> int:
-    """Proportional set size of a process; 0 where it has ended."""
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:")), 0)
-
-
-def _descendants(root: int) -> list[int]:
-    """Processes below `root`, without itself."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:  # it has ended
-                continue
-            children.setdefault(parent, []).append(int(entry.name))
-    found, to_do = [], [root]
-    while to_do:
-        below = children.get(to_do.pop(), [])
-        found += below
-        to_do += below
-    return found
-
-
-def _name(pid: int) -> str:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return "ended"
-    if b"spawn_main" in b" ".join(words):
-        return "client"
-    models = [word.decode() for word in words if b"model_" in word or b"_net" in word or b"letterbox" in word]
-    return " ".join([Path(words[0].decode()).name, *models[:1]])
+def _processes() -> list[int]:
+    """The server's and the clients'."""
+    return descendants(os.getpid())
 
 
 def measure(url: str, model: str, picture: Path, *, load: Load, given: argparse.Namespace) -> None:
@@ -167,15 +98,15 @@ def measure(url: str, model: str, picture: Path, *, load: Load, given: argparse.
             idle, loaded = _round(calls, number=number + 1, images=given.clients * load.images)
         for pid, size in loaded.processes.most_common():
             before, peak = idle.processes[pid] / _MEGABYTE, size / _MEGABYTE
-            print(f"  {_name(pid):<50} idle {before:>6,.0f} MB, peak {peak:>6,.0f} MB")
+            print(f"  {process_name(pid):<50} idle {before:>6,.0f} MB, peak {peak:>6,.0f} MB")
 
 
 def _round(calls: Sequence[Connection], *, number: int, images: int) -> tuple[Peaks, Peaks]:
     time.sleep(_SETTLE_SECONDS)
     idle = Peaks()
-    idle.add_sample()
+    idle.add_sample(_processes())
     begun = time.monotonic()
-    with sampled() as loaded:
+    with sampled(_processes) as loaded:
         for call in calls:
             call.send(True)
         found = sorted({objects for call in calls for objects in call.recv()})

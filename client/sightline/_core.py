@@ -7,6 +7,7 @@ import threading
 import weakref
 from functools import partial
 
+from sightline._alike import varying
 from sightline._channel import Channel
 from sightline._chunks import Chunk, ChunkBuilder
 from sightline._courier import Courier
@@ -177,7 +178,8 @@ class Core:
         return Tiler(self.options.tiling, served.info.preprocessing, per_request=per_request, options=self.options)
 
     def _new_worker(self, courier: Courier, served: Served, score_threshold: float, tiler: Tiler | None) -> Worker:
-        task = Task(score_threshold, RenewingDecoder(served, self.renewed), tiler)
+        ways = varying(served.members.values())
+        task = Task(score_threshold, RenewingDecoder(served, self.renewed), tiler, ways)
         return Worker(courier, task, options=self.options, shared=self._shared)
 
     def _ask_what_is_served(self) -> Served:

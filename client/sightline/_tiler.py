@@ -15,7 +15,6 @@ import numpy as np
 from sightline._loading import Checked
 from sightline._options import ClientOptions
 from sightline.annotate import Picture, decode_upright
-from sightline.boxes import letterbox, resized_shape
 from sightline.detections import Detections, Result, Source
 from sightline.errors import CorruptImageError, ImageError, MissingDependencyError
 from sightline.images import EncodedImage
@@ -175,14 +174,8 @@ class Tiler:
 
     def _fitted_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         """Size in which the network takes a picture, without borders; its own where that is smaller."""
-        side = self._preprocessing.sides[0]
-        if self._preprocessing.kind == "letterbox":
-            fitted_hw = letterbox(image_size_hw=size_hw, input_size=side).resized_hw
-        elif self._preprocessing.kind == "resize":
-            longest = self._preprocessing.sides[-1]
-            fitted_hw = resized_shape(image_size_hw=size_hw, shorter=side, longest=longest)
-        else:
-            fitted_hw = (side, side)
+        before = self._preprocessing
+        fitted_hw = before.fitting(size_hw).resized_hw if before.has_borders else before.seen_hw(size_hw)
         return fitted_hw if fitted_hw[0] * fitted_hw[1] < size_hw[0] * size_hw[1] else size_hw
 
 

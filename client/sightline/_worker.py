@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sightline._alike import group_alike
 from sightline._chunks import Chunk
 from sightline._courier import Courier
 from sightline._gate import Gate
@@ -28,6 +29,7 @@ from sightline.errors import (
     SightlineError,
 )
 from sightline.images import EncodedImage
+from sightline.preprocessing import Preprocessing
 
 # Alone in its request and alone on its way from this client, an image can still be failed by another client's. It is
 # blamed if it fails this often while a good image passes each time, and until then nothing hints at such a client.
@@ -44,11 +46,13 @@ class Task:
         score_threshold: lowest score of a detection, 0 to 1.
         decoder: reads the answers.
         tiler: cuts large pictures; None where they are sent as they are.
+        ways: those in which images are seen that are not to be in one request unless they are seen in one size.
     """
 
     score_threshold: float
     decoder: RenewingDecoder
     tiler: Tiler | None
+    ways: tuple[Preprocessing, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,15 @@ class Worker:
         return results
 
     def _answer(self, images: Sequence[Sendable]) -> list[Result]:
+        groups = group_alike([image.size_hw for image in images], self._task.ways)
+        if len(groups) == 1:
+            return self._answer_together(images)
+        results: dict[int, Result] = {}
+        for group in groups:
+            results.update(zip(group, self._answer_together([images[index] for index in group]), strict=True))
+        return [results[index] for index in range(len(images))]
+
+    def _answer_together(self, images: Sequence[Sendable]) -> list[Result]:
         outcome = self._try(images, self._gate.together(self._courier.check_open))
         if not isinstance(outcome, ImageError | InferenceError):
             return self._as_results(images, outcome)

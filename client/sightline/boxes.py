@@ -85,15 +85,17 @@ def non_maximum_suppression(
 
 @dataclass(frozen=True)
 class Letterbox:
-    """How an image is fitted into a square: scaled to `resized_hw`, then moved by `left` and `top` pixels.
+    """How an image is fitted into a square or rectangle: scaled to `resized_hw`, then moved by `left` and `top` pixels.
 
     Attributes:
+        input_hw: height and width of what it is fitted into, pixels.
         gain_hw: scale from original to input pixels along each axis; rounding makes them differ a little.
         resized_hw: size of the scaled image, each side at least 1 pixel.
         left: width of the border on the left, pixels.
         top: height of the border above, pixels.
     """
 
+    input_hw: tuple[int, int]
     gain_hw: tuple[float, float]
     resized_hw: tuple[int, int]
     left: int
@@ -106,8 +108,11 @@ class Letterbox:
         return clip_boxes((boxes_xyxy - offset) / gain, image_size_hw=image_size_hw)
 
 
-def letterbox(*, image_size_hw: tuple[int, int], input_size: int) -> Letterbox:
-    """The letterbox of an image in a square input, with the rounding of Ultralytics' `LetterBox`.
+def letterbox(*, image_size_hw: tuple[int, int], input_size: int, stride: int | None = None) -> Letterbox:
+    """The letterbox of an image in an input whose longer side is `input_size`, as Ultralytics' `LetterBox` rounds it.
+
+    Without a stride the input is a square. With one, which divides `input_size`, it is the smallest rectangle around
+    the scaled image whose sides are multiples of it: the part of that square around its centre.
 
     Sides are rounded half to even, as Python does; the odd pixel of an odd border goes right and below. A side that
     would round to 0 becomes 1.
@@ -115,10 +120,17 @@ def letterbox(*, image_size_hw: tuple[int, int], input_size: int) -> Letterbox:
     height, width = image_size_hw
     gain = min(input_size / height, input_size / width)
     resized_hw = (max(1, round(height * gain)), max(1, round(width * gain)))
-    left = round((input_size - resized_hw[1]) / 2 - 0.1)
-    top = round((input_size - resized_hw[0]) / 2 - 0.1)
+    multiple = stride or input_size
+    input_hw = (_multiple_above(resized_hw[0], multiple), _multiple_above(resized_hw[1], multiple))
+    left = round((input_hw[1] - resized_hw[1]) / 2 - 0.1)
+    top = round((input_hw[0] - resized_hw[0]) / 2 - 0.1)
     gain_hw = (resized_hw[0] / height, resized_hw[1] / width)
-    return Letterbox(gain_hw, resized_hw, left, top)
+    return Letterbox(input_hw, gain_hw, resized_hw, left, top)
+
+
+def _multiple_above(length: int, step: int) -> int:
+    """The smallest multiple of `step` that is at least `length`."""
+    return -(-length // step) * step
 
 
 def resized_shape(*, image_size_hw: tuple[int, int], shorter: int, longest: int) -> tuple[int, int]:

@@ -106,6 +106,9 @@ ENCODED = TensorSpec("encoded", "UINT8", (-1,))
 """The bytes of one image file; images of one request are padded with zero bytes to the longest."""
 ORIGINAL_SHAPE = TensorSpec("original_shape", "INT64", (3,))
 """Height, width, channels after EXIF rotation, in pixels."""
+RECTANGLE = TensorSpec("rectangle", "INT32", (-1, -1))
+"""Of networks of rectangles: height and width, in strides, of the part of the square around its centre that they see.
+Its values mean nothing. Triton joins requests whose tensors have one shape, and so those of one aspect."""
 SCORE_THRESHOLD = TensorSpec("score_threshold", "FP32", (1,))
 NUM_DETECTIONS = TensorSpec("num_detections", "INT32", (1,))
 
@@ -143,7 +146,7 @@ def detection_outputs(max_detections: int) -> tuple[TensorSpec, ...]:
 # --- names ------------------------------------------------------------------------------------------------------
 _MODEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,99}")
 NETWORK_SUFFIX = "_net"
-PREPROCESSING_PREFIXES = ("letterbox_", "resize_", "stretch_")
+PREPROCESSING_PREFIXES = ("letterbox_", "rect_", "resize_", "stretch_")
 """How the names of preprocessing models begin; see `sightline.preprocessing`."""
 DALI_BACKEND = "dali"
 DALI_FILE = "dali.py"

@@ -22,6 +22,7 @@
     ├── ContractMismatchError       a served model is not a Sightline detector of this version
     ├── OutputError                 what was found in one image could not be written
     ├── ClientStateError            the client was closed, or used in a forked process
+    ├── MeasurementError            a benchmark could not measure: what it was to measure failed
     ├── ExportError                 a checkpoint could not become a served model
     │   ├── CheckpointError         the file is not a detector that can be read
     │   ├── UnknownHeadError        the network's outputs have no known layout
@@ -160,6 +161,10 @@ class OutputError(SightlineError):
 
 class ClientStateError(SightlineError):
     """The client was closed, or is used in a forked process."""
+
+
+class MeasurementError(SightlineError):
+    """A benchmark could not measure, since what it was to measure failed."""
 
 
 class ExportError(SightlineError):

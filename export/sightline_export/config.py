@@ -28,6 +28,8 @@ CUDA_PARAMETERS = {
 _MODEL_FILES = {contract.ONNX_BACKEND: contract.ONNX_FILE, contract.TENSORRT_BACKEND: contract.TENSORRT_FILE}
 _WARMUP_SIDE = 640
 """Height and width in pixels of the picture that warms up a network whose pictures vary in size."""
+_WARMUP_RECTANGLE_HW = (480, 640)
+"""The same for a network of rectangles: the aspect of most photographs."""
 
 
 def preprocessing_config(preprocessing: Preprocessing, *, max_pixels: int, warmup_jpeg_bytes: int) -> pb.ModelConfig:
@@ -68,10 +70,10 @@ def network_config(*, detector: str, info: DetectorInfo, backend: str = contract
     for batch_size in _warmup_batch_sizes(config.max_batch_size):
         warmup = config.model_warmup.add(name=f"pictures_{batch_size}", batch_size=batch_size)
         for spec in inputs:
-            filled = _warmup_input(warmup, _of_fixed_size(spec))
+            filled = _warmup_input(warmup, _of_fixed_size(spec, info.preprocessing))
             if spec == contract.ORIGINAL_SHAPE:
                 filled.input_data_file = WARMUP_SHAPE
-            elif spec == contract.SCORE_THRESHOLD:
+            elif spec in (contract.SCORE_THRESHOLD, contract.RECTANGLE):
                 filled.zero_data = True
             else:
                 filled.random_data = True
@@ -170,8 +172,12 @@ def _warmup_batch_sizes(max_batch_size: int) -> Iterable[int]:
     return sorted({size for size in powers if size < max_batch_size} | {max_batch_size})
 
 
-def _of_fixed_size(spec: TensorSpec) -> TensorSpec:
+def _of_fixed_size(spec: TensorSpec, preprocessing: Preprocessing) -> TensorSpec:
     """The same tensor, with the warm-up picture's size where sizes vary."""
+    if spec == contract.RECTANGLE:
+        _, stride = preprocessing.sides
+        height, width = preprocessing.seen_hw(_WARMUP_RECTANGLE_HW)
+        return replace(spec, dims=(height // stride, width // stride))
     return replace(spec, dims=tuple(_WARMUP_SIDE if dim < 0 else dim for dim in spec.dims))
 
 

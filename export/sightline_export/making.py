@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 
 from sightline.contract import SCORE_FLOOR
@@ -18,7 +20,7 @@ from .cost import Cost, network_cost
 from .graph import GraphSettings, candidate_limit, check_multi_label, compose
 from .half_network import half_network
 from .options import ExportOptions
-from .pictures import sample_pictures
+from .pictures import Picture, sample_pictures
 from .quantise import Calibration, quantise
 from .raw import RawNetwork, sha256
 from .raw_difference import RawDifference
@@ -86,7 +88,7 @@ def make_detector(
         check_alive(raw_outputs, raw.head, may_be_empty=raw.score_floor > SCORE_FLOOR)
     info = _describe(raw, options)
     progress(f"composing the graph ({raw.head.name} head, {len(info.class_names)} classes, {info.preprocessing})")
-    candidate_count = raw_outputs[0].shape[raw.head.candidate_axis]
+    candidate_count = _candidates_of_square(raw, pictures[0], raw_outputs[0])
     settings = _settings(raw, info, options, candidate_count=candidate_count)
     served = compose(raw.model, raw.head, settings)
     progress(f"comparing it with the raw network on {len(pictures)} pictures")
@@ -95,6 +97,18 @@ def make_detector(
     if options.precision == "fp16":
         served = half_network(served, info, files, progress=progress)
     return Made(info, _serialise(served), check, difference, cost)
+
+
+def _candidates_of_square(raw: RawNetwork, picture: Picture, output: npt.NDArray[np.float32]) -> int:
+    """Candidates of a picture that fills the square, told from what the network says about any picture.
+
+    Of a network that sees rectangles, places are there in proportion to their area.
+    """
+    count: int = output.shape[raw.head.candidate_axis]
+    if raw.preprocessing.kind != "rect" or not raw.head.needs_nms:
+        return count
+    height, width = raw.preprocessing.seen_hw((picture.shape[0], picture.shape[1]))
+    return count * raw.preprocessing.sides[0] ** 2 // (height * width)
 
 
 def _describe(raw: RawNetwork, options: ExportOptions) -> DetectorInfo:

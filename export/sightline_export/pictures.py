@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sightline.boxes import letterbox, resized_shape
-from sightline.contract import PAD_VALUE
+from sightline.boxes import letterbox
+from sightline.contract import ORIGINAL_SHAPE, PAD_VALUE, RECTANGLE, SCORE_THRESHOLD
 from sightline.preprocessing import Preprocessing
 
 Picture = npt.NDArray[np.uint8]
@@ -60,39 +60,39 @@ def warmup_shape() -> bytes:
 
 
 def preprocess(picture: Picture, preprocessing: Preprocessing) -> npt.NDArray[Any]:
-    """The picture as the preprocessing model brings it to size: (H, W, 3) of the type of `preprocessing.images`."""
-    if preprocessing.kind == "letterbox":
-        return fit(picture, preprocessing.sides[0])
-    return _resize(picture.astype(preprocessing.images.dtype), _size_without_borders(picture, preprocessing))
+    """The picture as the network sees it: (H, W, 3) of the type of `preprocessing.images`."""
+    if preprocessing.has_borders:
+        return fit(picture, *preprocessing.sides)
+    size_hw = preprocessing.seen_hw((picture.shape[0], picture.shape[1]))
+    return _resize(picture.astype(preprocessing.images.dtype), size_hw)
 
 
 def served_inputs(
     pictures: Sequence[Picture], preprocessing: Preprocessing, score_thresholds: Sequence[float]
 ) -> dict[str, npt.NDArray[Any]]:
     """`preprocessing.network_inputs` for a request of these pictures, by name."""
-    values: tuple[npt.NDArray[Any], ...] = (
-        np.stack([preprocess(picture, preprocessing) for picture in pictures]),
-        np.array([picture.shape for picture in pictures], dtype=np.int64),
-        np.array(score_thresholds, dtype=np.float32)[:, None],
-    )
-    return {spec.name: value for spec, value in zip(preprocessing.network_inputs, values, strict=True)}
+    inputs: dict[str, npt.NDArray[Any]] = {
+        ORIGINAL_SHAPE.name: np.array([picture.shape for picture in pictures], dtype=np.int64),
+        SCORE_THRESHOLD.name: np.array(score_thresholds, dtype=np.float32)[:, None],
+    }
+    if preprocessing.kind != "rect":
+        inputs[preprocessing.images.name] = np.stack([preprocess(picture, preprocessing) for picture in pictures])
+        return inputs
+    side, stride = preprocessing.sides
+    inputs[preprocessing.images.name] = np.stack([fit(picture, side) for picture in pictures])
+    seen_hw = np.array([preprocessing.seen_hw((picture.shape[0], picture.shape[1])) for picture in pictures])
+    inputs[RECTANGLE.name] = np.zeros((len(pictures), *(seen_hw.max(axis=0) // stride)), RECTANGLE.dtype)
+    return inputs
 
 
-def fit(picture: Picture, image_size: int) -> Picture:
-    """The picture, letterboxed into a square of `image_size` pixels, as `letterbox_*` does it."""
-    place = letterbox(image_size_hw=(picture.shape[0], picture.shape[1]), input_size=image_size)
+def fit(picture: Picture, image_size: int, stride: int | None = None) -> Picture:
+    """The picture with grey borders, as `letterbox_*` gives it: a square, or with a stride the rectangle in it."""
+    place = letterbox(image_size_hw=(picture.shape[0], picture.shape[1]), input_size=image_size, stride=stride)
     height, width = place.resized_hw
     resized = _resize(picture, place.resized_hw)
-    fitted = np.full((image_size, image_size, 3), PAD_VALUE, dtype=np.uint8)
+    fitted = np.full((*place.input_hw, 3), PAD_VALUE, dtype=np.uint8)
     fitted[place.top : place.top + height, place.left : place.left + width] = resized
     return fitted
-
-
-def _size_without_borders(picture: Picture, preprocessing: Preprocessing) -> tuple[int, int]:
-    if preprocessing.kind != "resize":
-        return preprocessing.picture_hw
-    shorter, longest = preprocessing.sides
-    return resized_shape(image_size_hw=(picture.shape[0], picture.shape[1]), shorter=shorter, longest=longest)
 
 
 def _resize(picture: npt.NDArray[Any], size_hw: tuple[int, int]) -> npt.NDArray[Any]:

@@ -41,9 +41,9 @@ class RawNetwork:
 
     Attributes:
         model: float32 [N, 3, H, W], of `pixels`, to the raw predictions that `head` understands. Boxes are in pixels of
-            the input behind a letterbox, and parts of its width and height behind any other preprocessing.
+            the input where the preprocessing has borders, else parts of its width and height.
         head: layout of the output.
-        preprocessing: how pictures are brought to H x W.
+        preprocessing: how pictures are brought to H x W; of a rect, those of the rectangle, which are free.
         class_names: one per class id.
         stride: largest stride, in pixels.
         source: the file it came from.

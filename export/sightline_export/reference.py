@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sightline.boxes import FloatArray, clip_boxes, letterbox, non_maximum_suppression
+from sightline.boxes import FloatArray, clip_boxes, non_maximum_suppression
 from sightline.detector_info import DetectorInfo
 from sightline.errors import InvalidOptionError
 from sightline.preprocessing import Preprocessing
@@ -75,10 +75,9 @@ def _every_class(raw: npt.NDArray[np.float32], head: Head, limit: int) -> Candid
 def _to_original(
     boxes_xyxy: npt.NDArray[np.float32], preprocessing: Preprocessing, image_size_hw: tuple[int, int]
 ) -> FloatArray:
-    """Boxes in input pixels behind a letterbox, else in parts of the picture, as pixels of the original image."""
-    if preprocessing.kind == "letterbox":
-        place = letterbox(image_size_hw=image_size_hw, input_size=preprocessing.sides[0])
-        return place.to_original(boxes_xyxy, image_size_hw=image_size_hw)
+    """Boxes in pixels of what the network sees, or in parts of the picture, as pixels of the original image."""
+    if preprocessing.has_borders:
+        return preprocessing.fitting(image_size_hw).to_original(boxes_xyxy, image_size_hw=image_size_hw)
     height, width = image_size_hw
     return clip_boxes(boxes_xyxy * np.array([width, height, width, height], np.float32), image_size_hw=image_size_hw)
 

@@ -14,7 +14,14 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from sightline.contract import DALI_BACKEND, ENCODED, ENSEMBLE_PLATFORM, MAX_PIXELS_PARAMETER, PARAMETER_PREFIX
+from sightline.contract import (
+    DALI_BACKEND,
+    ENCODED,
+    ENSEMBLE_PLATFORM,
+    MAX_PIXELS_PARAMETER,
+    PARAMETER_PREFIX,
+    RECTANGLE,
+)
 from sightline.errors import InvalidOptionError
 from sightline.preprocessing import Preprocessing
 from sightline_export.config import CONFIG_FILE, parse
@@ -160,9 +167,14 @@ def _tensor_bytes(tensor: pb.ModelInput | pb.ModelOutput, preprocessing: Preproc
     if datatype not in _BYTES or (len(dims) < len(tensor.dims) and preprocessing is None):
         raise InvalidOptionError(f"{tensor.name} has no known size")
     varying = len(dims) < len(tensor.dims)
-    # A resized picture is at most its two sides in size.
-    pixels = math.prod(preprocessing.sides) if varying and preprocessing else 1
+    pixels = _most_values(tensor.name, preprocessing) if varying and preprocessing else 1
     return int(math.prod(dims)) * pixels * _BYTES[datatype]
+
+
+def _most_values(name: str, preprocessing: Preprocessing) -> int:
+    """Of the axes that vary: a resized picture is at most its two sides in size, a rectangle the whole square."""
+    first, second = preprocessing.sides
+    return (first // second) ** 2 if name == RECTANGLE.name else first * second
 
 
 def _pool_bytes(model: _Model, images_in_flight: int) -> int:

@@ -19,6 +19,7 @@ from sightline.contract import (
 )
 from sightline.detector_info import DetectorInfo
 from sightline.errors import VerificationError
+from sightline.preprocessing import Preprocessing
 
 from .pictures import Picture, preprocess, served_inputs
 from .raw import RawNetwork
@@ -109,7 +110,7 @@ def verify(
     session = Session(served)
     thresholds = [_THRESHOLDS[i % len(_THRESHOLDS)] for i in range(len(pictures))]
     counts = []
-    for batch in _batches(len(pictures), together=info.preprocessing.max_batch_size > 1):
+    for batch in _batches(pictures, info.preprocessing):
         outputs = _run(session, info, [pictures[i] for i in batch], [thresholds[i] for i in batch])
         for i, came in zip(batch, outputs, strict=True):
             wanted = detect(
@@ -123,9 +124,14 @@ def verify(
     return GraphCheck(len(pictures), sum(count for count, _ in counts), sum(matched for _, matched in counts))
 
 
-def _batches(count: int, *, together: bool) -> list[list[int]]:
-    """All pictures at once and the first alone; each alone where pictures of different sizes make no batch."""
-    return [list(range(count)), [0]] if together else [[index] for index in range(count)]
+def _batches(pictures: Sequence[Picture], preprocessing: Preprocessing) -> list[list[int]]:
+    """All that a network sees in one size at once, and the first alone; each alone where there are no batches."""
+    if preprocessing.max_batch_size == 1:
+        return [[index] for index in range(len(pictures))]
+    alike: dict[tuple[int, int], list[int]] = {}
+    for index, picture in enumerate(pictures):
+        alike.setdefault(preprocessing.seen_hw((picture.shape[0], picture.shape[1])), []).append(index)
+    return [*alike.values(), [0]]
 
 
 def check_raw_values(outputs: Sequence[npt.NDArray[np.float32]], raw: RawNetwork) -> None:
@@ -164,9 +170,9 @@ def check_raw_values(outputs: Sequence[npt.NDArray[np.float32]], raw: RawNetwork
 def _check_found(boxes_xyxy: npt.NDArray[np.float32], class_ids: npt.NDArray[np.int64], raw: RawNetwork) -> None:
     largest = float(np.abs(boxes_xyxy).max())
     came, wanted = "are fractions", "pixels of the input"
-    if raw.preprocessing.kind != "letterbox":
+    if not raw.preprocessing.has_borders:
         came, wanted = "are pixels", "fractions of the picture"
-    if (largest <= _LARGEST_FRACTION) == (raw.preprocessing.kind == "letterbox"):
+    if (largest <= _LARGEST_FRACTION) == raw.preprocessing.has_borders:
         raise VerificationError(
             f"box coordinates reach {largest:.3g}: they {came}, where a {raw.head.name} head has {wanted}; choose with "
             "--family"

@@ -81,7 +81,7 @@ def _memory(gpu_count: int) -> list[str]:
 def _restrictions(options: ServerOptions) -> list[str]:
     """Shut what changes the server or names files: over HTTP, any web page in a browser of this machine could ask."""
     nobody_knows = f"{_KEY}={secrets.token_hex(16)}"
-    over_grpc = "trace,logging,shared-memory"
+    over_grpc = "trace,logging" if options.allow_shared_memory else "trace,logging,shared-memory"
     over_http = over_grpc if options.allow_model_control else f"{over_grpc},model-repository"
     return [
         f"--grpc-restricted-protocol={over_grpc}:{nobody_knows}",

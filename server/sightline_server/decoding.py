@@ -29,6 +29,7 @@ class Preprocessed(NamedTuple):
 
     images: Any
     original_shapes: npt.NDArray[np.int64]
+    rectangles_hw: npt.NDArray[np.int64]
     errors: dict[int, Fault]
 
 
@@ -72,10 +73,11 @@ class Preprocessor:
         if self._pipeline.device is not None:
             images = [None] * len(files)
         shapes = np.zeros((len(files), 3), np.int64)
+        rectangles_hw = np.zeros((len(files), 2), np.int64)
         for chunk in chunks:
-            for index, picture, shape in self._pictures(files, headers, chunk, errors):
-                images[index], shapes[index] = picture, shape
-        return Preprocessed(images, shapes, errors)
+            for index, picture, shape, rectangle_hw in self._pictures(files, headers, chunk, errors):
+                images[index], shapes[index], rectangles_hw[index] = picture, shape, rectangle_hw
+        return Preprocessed(images, shapes, rectangles_hw, errors)
 
     def _check(self, files: Sequence[Encoded]) -> tuple[dict[int, ImageHeader], dict[int, Fault]]:
         headers: dict[int, ImageHeader] = {}
@@ -89,8 +91,8 @@ class Preprocessor:
 
     def _pictures(
         self, files: Sequence[Encoded], headers: dict[int, ImageHeader], chunk: list[int], errors: dict[int, Fault]
-    ) -> Iterator[tuple[int, Values, npt.NDArray[np.int64]]]:
-        """Picture and shape of each image of a chunk that can be decoded; the others are put into `errors`."""
+    ) -> Iterator[tuple[int, Values, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Index and row of `Pictures` of each image of a chunk that can be decoded; others are put into `errors`."""
         pictures = self._try([files[index] for index in chunk])
         if isinstance(pictures, Pictures):
             yield from zip(chunk, *pictures, strict=True)

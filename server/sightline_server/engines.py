@@ -72,12 +72,7 @@ class OnnxRuntimeEngine:
     def __init__(self, file: Path, *, threads: int) -> None:
         onnxruntime = import_onnxruntime()
         self.version: str = onnxruntime.__version__
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Threads that wait by spinning would take the core from the other instances and from the decoder.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4  # errors come as exceptions
+        options = session_options(threads=threads)
         with readable_errors(LaunchError, f"ONNX Runtime cannot load {file}"):
             self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         self.inputs: Sequence[str] = [tensor.name for tensor in self._session.get_inputs()]
@@ -106,17 +101,10 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, file: Path, *, precision: Precision, threads: int) -> None:
-        openvino = _import_openvino()
+        openvino = import_openvino()
         self.version: str = openvino.__version__.partition("-")[0]
         self.precision: str = precision
-        options = {
-            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
-            "INFERENCE_NUM_THREADS": threads,
-            # Each instance is a process that knows nothing of the others: pinned, they would share the same core.
-            "ENABLE_CPU_PINNING": False,
-        }
+        options = openvino_settings(precision=precision, threads=threads)
         with readable_errors(LaunchError, f"OpenVINO cannot load {file}"):
             compiled = openvino.Core().compile_model(str(file), "CPU", options)
         self._request = compiled.create_infer_request()
@@ -133,13 +121,40 @@ class OpenVinoEngine:
         return {name: array for names, array in zip(self._names, arrays, strict=True) for name in names}
 
 
+def session_options(*, threads: int) -> Any:
+    """How ONNX Runtime is to work on the CPU.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed.
+    """
+    options = import_onnxruntime().SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that wait by spinning would take the core from the other instances and from the decoder.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # errors come as exceptions
+    return options
+
+
+def openvino_settings(*, precision: Precision, threads: int) -> dict[str, Any]:
+    """How OpenVINO is to work on the CPU."""
+    return {
+        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        # Each instance is a process that knows nothing of the others: pinned, they would share the same core.
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
 def openvino_precisions() -> tuple[Precision, ...]:
     """What this CPU computes in itself, rather than by converting back and forth.
 
     Raises:
         MissingDependencyError: openvino is not installed.
     """
-    capabilities = _import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ("fp32", "bf16") if "BF16" in capabilities else ("fp32",)
 
 
@@ -156,7 +171,12 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def _import_openvino() -> Any:
+def import_openvino() -> Any:
+    """The package.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
     try:
         import openvino
     except ImportError as error:

@@ -33,6 +33,7 @@ class ServerOptions:
         stop_timeout_seconds: longest wait for requests in flight when stopping, before the server is killed.
         allow_model_control: let clients load and unload models while it runs, which lets whoever reaches a port run
             code (a web page in a browser of this machine is enough): for tests. It excludes `models`.
+        allow_shared_memory: let clients register system shared memory, by name, for their tensors: for load tests.
         use_gpus: False keeps to the CPU where there are NVIDIA GPUs, as an empty `CUDA_VISIBLE_DEVICES` does.
         isolate_images: False makes the `dali` stand-in fail a whole batch for one undecodable image, as the native
             backend does; for tests of clients.
@@ -52,6 +53,7 @@ class ServerOptions:
     ready_timeout_seconds: float = READY_TIMEOUT_SECONDS
     stop_timeout_seconds: float = STOP_TIMEOUT_SECONDS
     allow_model_control: bool = False
+    allow_shared_memory: bool = False
     use_gpus: bool = True
     isolate_images: bool = True
     log_handler: LogHandler | None = field(default=None, compare=False)

@@ -50,11 +50,15 @@ class _UncachedLoader(SourceLoader):
 class Pictures(NamedTuple):
     """Of the network's size: `images` uint8 or float32 [N, H, W, 3], `original_shapes` int64 [N, 3] h, w, channels.
 
+    `rectangles_hw`, int64 [N, 2], are heights and widths of what the model gives as `contract.RECTANGLE`, 0 where it
+    gives no such.
+
     On a GPU `images` are a list of N arrays [1, H, W, 3] there (`RawArray`), each of which keeps its memory.
     """
 
     images: Any
     original_shapes: npt.NDArray[np.int64]
+    rectangles_hw: npt.NDArray[np.int64]
 
 
 class Pipeline:
@@ -105,15 +109,18 @@ class Pipeline:
             RuntimeError, ValueError, IndexError, TypeError, MemoryError: DALI failed, on whichever image.
         """
         try:
-            images, shapes = self._built().run(encoded=[np.frombuffer(data, np.uint8) for data in files])
+            images, shapes, *rectangles = self._built().run(encoded=[np.frombuffer(data, np.uint8) for data in files])
         except PIPELINE_ERRORS:
             # A pipeline that failed stays unusable. Building one takes about 10 ms, on a CPU.
             self._pipeline = None
             raise
         original_shapes = np.asarray(shapes.as_tensor())
+        rectangles_hw = np.zeros((len(files), 2), np.int64)
+        for each in rectangles:
+            rectangles_hw[:] = [rectangle.shape() for rectangle in each]
         if self.device is not None:
-            return Pictures(rows_of(images), original_shapes)
-        return Pictures(np.asarray(images.as_tensor()), original_shapes)
+            return Pictures(rows_of(images), original_shapes, rectangles_hw)
+        return Pictures(np.asarray(images.as_tensor()), original_shapes, rectangles_hw)
 
     def _built(self) -> Any:
         if self._pipeline is None:

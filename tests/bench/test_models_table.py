@@ -10,9 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from sightline.errors import MeasurementError
 from sightline_bench.models_table.__main__ import main as models_main
 from sightline_bench.models_table.command import Row, run_rows
-from sightline_bench.models_table.measure import RowError
 from sightline_bench.models_table.page import render
 from sightline_bench.models_table.results import Results
 from sightline_bench.models_table.rows import rows
@@ -54,7 +54,7 @@ def test_rows_that_have_a_result_are_left_alone_and_one_that_fails_costs_only_it
     told: list[str] = []
 
     def failing() -> dict[str, Any]:
-        raise RowError("no such weights")
+        raise MeasurementError("no such weights")
 
     rows_to_run: list[Row] = [(name, partial(dict, seconds=2.0)) for name in ("kept", "new", "another")]
     rows_to_run.insert(1, ("broken", failing))

@@ -66,13 +66,13 @@ def ultralytics_found(shared_data: Path, photos: list[Path]) -> dict[Labels, Fou
     every: Found = {}
     for photo in photos:
         [result] = model.predict(str(photo), **numbers, **options)
-        best[photo.name] = _detections(result.boxes.data, names, result.orig_shape)
+        best[photo.name] = detections_of(result.boxes.data, names, result.orig_shape)
         pixels, predictions = passed.pop()
         [rows] = nms.non_max_suppression(
             predictions, SCORE_FLOOR, DEFAULT_IOU_THRESHOLD, multi_label=True, max_det=DEFAULT_MAX_DETECTIONS
         )
         rows[:, :4] = ops.scale_boxes(pixels.shape[2:], rows[:, :4], result.orig_shape)
-        every[photo.name] = _detections(rows, names, result.orig_shape)
+        every[photo.name] = detections_of(rows, names, result.orig_shape)
     return {"best class": best, "every class": every}
 
 
@@ -90,7 +90,7 @@ def _watch(predictor: Any) -> list[tuple[Any, Any]]:
     return passed
 
 
-def _detections(rows: Any, names: tuple[str, ...], size_hw: tuple[int, int]) -> Detections:
+def detections_of(rows: Any, names: tuple[str, ...], size_hw: tuple[int, int]) -> Detections:
     """From rows of corners, score and class."""
     table: npt.NDArray[np.float32] = rows.cpu().numpy()
     return Detections(table[:, :4], table[:, 4], table[:, 5].astype(np.int32), names, size_hw)

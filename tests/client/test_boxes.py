@@ -60,6 +60,19 @@ def test_letterbox(size_hw: tuple[int, int], resized_hw: tuple[int, int], left: 
     assert (got.resized_hw, got.left, got.top) == (resized_hw, left, top)
 
 
+@pytest.mark.parametrize("size_hw", [(480, 640), (427, 640), (853, 1280), (1281, 1277), (700, 400), (1, 900), (31, 33)])
+def test_a_rectangle_is_the_middle_of_the_square(size_hw: tuple[int, int]) -> None:
+    square = boxes.letterbox(image_size_hw=size_hw, input_size=640)
+    rectangle = boxes.letterbox(image_size_hw=size_hw, input_size=640, stride=32)
+    assert square.input_hw == (640, 640)
+    assert rectangle.resized_hw == square.resized_hw
+    for side, resized in zip(rectangle.input_hw, square.resized_hw, strict=True):
+        assert side % 32 == 0
+        assert 0 <= side - resized < 32
+    height, width = rectangle.input_hw
+    assert (square.top - rectangle.top, square.left - rectangle.left) == ((640 - height) / 2, (640 - width) / 2)
+
+
 def test_boxes_return_to_the_original_and_stay_inside() -> None:
     fitted = boxes.letterbox(image_size_hw=(960, 1280), input_size=640)
     got = fitted.to_original(np.array([[10, 90, 100, 200], [-50, 0, 700, 640]], float), image_size_hw=(960, 1280))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,47 +15,23 @@ from tests.deploy.compose_file import CHECKOUT, read_compose
 from tests.deploy.conftest import send_what_is_no_picture
 from tests.deploy.triton_process import TritonProcess
 
-from sightline_server.locate import locate_triton
+from sightline.errors import MeasurementError
+from sightline_bench.load.perf_analyzer import WHEEL, install
 
 PERF = CHECKOUT / "deploy" / "perf" / "perf.py"
 PICTURES = CHECKOUT / "export" / "sightline_export" / "demo" / "pictures"
-WHEEL = "tritonclient==2.51.0"
-"""The newest wheel of Triton's client that carries perf_analyzer and runs with glibc 2.35."""
 QUICKLY = ["--seconds", "1", "--stability", "100000"]
 
 
 @pytest.fixture(scope="session")
 def perf_analyzer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Environment in which `perf_analyzer` runs: the wheel's program, and libraries of pytriton's wheel."""
-    folder = tmp_path_factory.mktemp("perf_analyzer")
-    uv = shutil.which("uv") or str(CHECKOUT / ".uv" / "bin" / "uv")
-    command = [
-        uv,
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--target",
-        str(folder / "wheel"),
-    ]
-    command += ["--python-platform", "x86_64-manylinux_2_35", WHEEL]
+    """Environment in which `perf_analyzer` runs."""
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-    except (OSError, subprocess.SubprocessError) as error:
+        made = install(tmp_path_factory.mktemp("perf_analyzer"))
+    except MeasurementError as error:
         skip_or_fail(f"needs the wheel {WHEEL}: {error}")
-    program = folder / "wheel" / "bin" / "perf_analyzer"
-    program.chmod(0o755)
-    libraries = locate_triton().libraries
-    (folder / "lib").mkdir()
-    for name, pattern in (("libb64.so.0d", "libb64-*.so.0d"), ("libcudart.so.12", "libcudart-*.so.12*")):
-        (folder / "lib" / name).symlink_to(next(libraries.glob(pattern)))
-    return {
-        **os.environ,
-        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
-        "LD_LIBRARY_PATH": f"{folder / 'lib'}{os.pathsep}{libraries}",
-    }
+        raise
+    return {**made.variables, "PATH": f"{made.program.parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def run_perf(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -508,7 +508,16 @@ FAULTS = [
     Fault("dali-device", "error", f"{LETTERBOX}/1/dali.py:", in_dali("device_id=0 if ON_GPU else None", "device_id=0")),
     Fault("dali-input", "error", f"{LETTERBOX}/1/dali.py:", in_dali('name="encoded"', 'name="jpeg"')),
     Fault(
-        "dali-outputs", "error", f"{LETTERBOX}/1/dali.py:", in_dali("return images, original_shape", "return (images,)")
+        "dali-outputs",
+        "error",
+        f"{LETTERBOX}/1/dali.py:",
+        in_dali("return images, original_shape, *rectangle(original_shape)", "return (images,)"),
+    ),
+    Fault(
+        "dali-outputs",
+        "error",
+        f"{LETTERBOX}/1/dali.py:",
+        in_dali("return images, original_shape,", "return images, images, original_shape,"),
     ),
     Fault("dali-size", "error", f"{LETTERBOX}/1/dali.py:", in_dali("SIDES = (640,)", "SIDES = (320,)")),
     Fault("dali-import", "error", f"{LETTERBOX}/1/dali.py:", in_dali("import os\n", "import os\nimport sightline\n")),

@@ -82,6 +82,19 @@ def test_members_of_different_size_decode_by_themselves(repository: Path) -> Non
     assert lint(repository) == []
 
 
+def test_members_that_see_rectangles_share_them(repository: Path) -> None:
+    rect = replace(INFO, preprocessing=Preprocessing.rect())
+    for name in ("wide", "wider"):
+        write_good_repository(repository, detector=name, info=rect)
+    made = install_group(repository, "panorama", ["wide", "wider", "first"])
+    assert preprocessings(made.members) == {rect.preprocessing: ("wide", "wider"), INFO.preprocessing: ("first",)}
+    seen, _, wide, wider, first = read(repository, "panorama").ensemble_scheduling.step
+    assert seen.model_name == "rect_640_32"
+    assert wide.input_map["rectangle"] == wider.input_map["rectangle"] == seen.output_map["rectangle"]
+    assert "rectangle" not in first.input_map
+    assert lint(repository) == []
+
+
 def test_a_group_takes_as_many_images_as_each_member_can() -> None:
     large = replace(INFO, preprocessing=Preprocessing.letterbox(1280))
     assert group_config("g", {"a": INFO, "b": large}).max_batch_size == large.preprocessing.max_batch_size

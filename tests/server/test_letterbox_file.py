@@ -30,7 +30,7 @@ print(sorted(name.partition(".")[0] for name in sys.modules if name.startswith((
 
 
 @pytest.mark.parametrize(
-    "name", ["letterbox_320", "letterbox_1920", "stretch_320", "stretch_float_320", "resize_800_1333"]
+    "name", ["letterbox_320", "letterbox_1920", "rect_640_32", "stretch_320", "stretch_float_320", "resize_800_1333"]
 )
 def test_only_kind_and_sides_differ(name: str) -> None:
     preprocessing = Preprocessing.parse(name)
@@ -57,7 +57,7 @@ def test_other_sizes_are_refused(image_size: int) -> None:
         render_dali(Preprocessing.letterbox(image_size))
 
 
-@pytest.mark.parametrize("name", ["letterbox_640", "resize_800_1333", "stretch_320"])
+@pytest.mark.parametrize("name", ["letterbox_640", "rect_640_32", "resize_800_1333", "stretch_320"])
 def test_the_backend_can_serialise_and_run_it(tmp_path: Path, name: str) -> None:
     dali = pytest.importorskip("nvidia.dali")
     source, target = tmp_path / "dali.py", tmp_path / "model.dali"
@@ -71,9 +71,10 @@ def test_the_backend_can_serialise_and_run_it(tmp_path: Path, name: str) -> None
     pipeline = dali.pipeline.Pipeline.deserialize(filename=str(target), batch_size=4, num_threads=1, device_id=None)
     pipeline.build()
     data = encode(".jpg", picture(height=853, width=1280))
-    images, shapes = pipeline.run(encoded=[np.frombuffer(data, np.uint8)])
+    images, shapes, *rectangles = pipeline.run(encoded=[np.frombuffer(data, np.uint8)])
     image = np.asarray(images.as_tensor())[0]
-    if name == "letterbox_640":
+    assert [each.shape() for each in rectangles] == ([[(14, 20)]] if name == "rect_640_32" else [])
+    if name in ("letterbox_640", "rect_640_32"):
         expected = reference(data, 640)
         assert expected is not None
         assert largest_difference(image, expected) <= 1

@@ -11,7 +11,6 @@ import click
 
 from sightline.errors import SightlineError
 
-from .measure import RowError
 from .results import Results
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
@@ -70,7 +69,7 @@ def run_rows(
             continue
         try:
             kept.add(name, measure())
-        except (SightlineError, RowError) as error:
+        except SightlineError as error:
             failed += 1
             click.echo(f"{name}: {error}", err=True)
         else:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import asdict
@@ -13,19 +11,13 @@ from typing import Any
 
 from sightline.cli._chain import EmbeddedChain
 from sightline.cli._export_report import as_json
+from sightline_bench.material.workshop import run_sightline
 from sightline_export.exporter import export
 from sightline_export.options import ExportOptions
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
 from .material import Material, gather
 from .rows import Row
-
-_SECONDS_PER_COMMAND = 1800.0
-_LAST_LINES = 8
-
-
-class RowError(Exception):
-    """A row whose command failed; the message is the end of what it printed."""
 
 
 def measure(row: Row, *, data: Path) -> dict[str, Any]:
@@ -38,8 +30,7 @@ def measure(row: Row, *, data: Path) -> dict[str, Any]:
         data: folder of weights, ONNX files and annotated photos.
 
     Raises:
-        SightlineError: the export failed.
-        RowError: the evaluation failed.
+        SightlineError: the export or the evaluation failed.
     """
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sightline-row-") as name:
@@ -73,18 +64,8 @@ def _evaluate(row: Row, material: Material, folder: Path) -> dict[str, Any]:
         truth = ("--annotations", material.annotations, material.sample)
         family = ("--family", row.detector_family) if row.detector_family else ()
         against = ("--against", material.source, *family)
-        _run("evaluate", "--model", row.name, "--url", server.grpc_url, *truth, *against, "--json", report)
+        run_sightline("evaluate", "--model", row.name, "--url", server.grpc_url, *truth, *against, "--json", report)
     return _read(report)
-
-
-def _run(*arguments: object) -> None:
-    command = [str(Path(sys.executable).with_name("sightline")), *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=_SECONDS_PER_COMMAND, check=False, errors="replace"
-    )
-    if done.returncode != 0:
-        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
-        raise RowError(f"`sightline {' '.join(map(str, arguments))}` ended with {done.returncode}:\n{last}")
 
 
 def _read(report: Path) -> dict[str, Any]:

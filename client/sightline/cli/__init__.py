@@ -12,6 +12,7 @@ from sightline.cli._signals import sigterm_as_interrupt
 from sightline.errors import SightlineError
 
 COMMANDS = {
+    "bench": "Measure this machine's server beside what people use today.",
     "check": "Lint a model repository: what is wrong, where, and the fix.",
     "demo": "Serve the bundled detector, detect in the bundled pictures, stop.",
     "detect": "Find objects in pictures through a running server.",
@@ -20,6 +21,7 @@ COMMANDS = {
     "export": "Turn a checkpoint or an ONNX file into a served model.",
     "group": "Make one model of several detectors, which share one decode.",
     "models": "List what a running server serves.",
+    "profile": "Say where a detector's time goes, layer by layer and step by step.",
     "serve": "Run the embedded Triton until Ctrl-C.",
     "tensorrt": "Build TensorRT plans, list them, check them, go back to an older one.",
     "sizing": "Compute the memory pools that a model repository needs.",

@@ -39,6 +39,7 @@ class SourceFramework:
         same_file = path.is_file() and sha256(path) == info.source_sha256
         options = ExportOptions(
             image_size=info.preprocessing.sides[0],
+            rect=info.preprocessing.kind == "rect",
             iou_threshold=info.iou_threshold,
             max_detections=info.max_detections,
             multi_label=info.multi_label,

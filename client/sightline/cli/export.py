@@ -30,6 +30,7 @@ Examples:
   sightline export yolov8n.pt
   sightline export best.pt --name traffic --imgsz 1280 --precision bf16
   sightline export detector.onnx --classes alien,bat,witch
+  sightline export yolov8n.pt --rect --name yolov8n_rect
   sightline export yolo11n.yaml            (random weights, to try things out)
   sightline export yolox_s.onnx --family yolox
   sightline export model.pth --family detecto --classes alien,bat,witch
@@ -61,6 +62,12 @@ Families:
     "is judged on.",
 )
 @click.option("--imgsz", type=int, help="Side of the network's input, in pixels; without it, the model's own.")
+@click.option(
+    "--rect/--square",
+    help="Have the network look at the rectangle around the picture, in multiples of its stride, instead of the whole "
+    "square: less work for every picture that is not square. Ultralytics' predict does so by default.  [default: "
+    "square]",
+)
 @click.option(
     "--iou",
     type=float,
@@ -162,6 +169,7 @@ def _options(choices: Mapping[str, Any]) -> ExportOptions:
     return ExportOptions(
         precision=choices["precision"] if choices["precision"] != contract.AUTO_PRECISION else "fp32",
         image_size=choices["imgsz"],
+        rect=choices["rect"],
         iou_threshold=choices["iou"],
         max_detections=choices["max_det"],
         nms=choices["nms"],

@@ -57,10 +57,10 @@ def _per_channel(values: Channels) -> onnx.TensorProto:
 def to_original(preprocessing: Preprocessing) -> Any:
     """Function from the network's boxes to pixels of the original image, clipped to it.
 
-    (boxes [N, K, 4], original_shape int64 [N, 3] as height, width, channels) to boxes. Behind a letterbox the boxes
-    come in pixels of the input; behind any other preprocessing, as parts of the picture's width and height.
+    (boxes [N, K, 4], original_shape int64 [N, 3] as height, width, channels) to boxes. Where the preprocessing has
+    borders, the boxes come in pixels of the square; else as parts of the picture's width and height.
     """
-    return unletterboxing(image_size=preprocessing.sides[0]) if preprocessing.kind == "letterbox" else _scale_up
+    return unletterboxing(image_size=preprocessing.sides[0]) if preprocessing.has_borders else _scale_up
 
 
 @graph_function

@@ -20,7 +20,8 @@ class Parts:
     """What `compose` joined.
 
     Attributes:
-        before_back: front and network: `images` to the raw output, with the names that they had.
+        before_back: front and network: `images`, and the rectangle where there is one, to the raw output, with the
+            names that they had.
         pictures: name of the tensor between front and network.
         raw: name of the raw output.
     """
@@ -68,5 +69,6 @@ def _border(graph: onnx.GraphProto, made_by: dict[str, onnx.NodeProto], prefix: 
 
 def _extract(served: onnx.ModelProto, raw: str) -> onnx.ModelProto:
     inferred = onnx.shape_inference.infer_shapes(served, data_prop=True)
-    images = inferred.graph.input[0].name
-    return Extractor(inferred).extract_model([images], [raw])
+    taken = {name for node in inferred.graph.node if part_of(node) != BACK for name in node.input}
+    inputs = [value.name for value in inferred.graph.input if value.name in taken]
+    return Extractor(inferred).extract_model(inputs, [raw])

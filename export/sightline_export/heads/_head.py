@@ -61,6 +61,7 @@ class Head:
         class_count: number of classes that an output of these dims (without the batch axis) has, 0 where the dims
             do not tell, None where they do not fit this layout.
         by_class: how every class's score is told; None where a candidate has one class only.
+        any_size: whether the decoding is the same for every height and width of the input.
     """
 
     name: str
@@ -71,3 +72,4 @@ class Head:
     decode_numpy: Callable[[npt.NDArray[np.float32]], Candidates]
     class_count: Callable[[tuple[int, int]], int | None]
     by_class: ByClass | None = None
+    any_size: bool = True

@@ -91,4 +91,5 @@ GRID = Head(
     decode_numpy=_decode_numpy,
     class_count=_class_count,
     by_class=WITH_OBJECTNESS,
+    any_size=False,
 )

@@ -81,10 +81,16 @@ def _dali_outputs(model: ModelFolder, repository: Repository) -> Iterator[Proble
         return
     for path, _, function in _pipelines(model):
         for node in (n for n in ast.walk(function) if isinstance(n, ast.Return)):
-            if isinstance(node.value, ast.Tuple) and len(node.value.elts) != declared:
+            if isinstance(node.value, ast.Tuple) and _misses(node.value, declared):
                 message = f"the pipeline returns {len(node.value.elts)} outputs; the configuration declares {declared}"
                 fix = "return them all, in the configuration's order: DALI fills them by position"
                 yield error(path, message, fix, node.lineno)
+
+
+def _misses(returned: ast.Tuple, declared: int) -> bool:
+    """Whether these cannot be so many outputs; what has a star may be any number."""
+    single = sum(not isinstance(element, ast.Starred) for element in returned.elts)
+    return single > declared or (single < declared and single == len(returned.elts))
 
 
 def _dali_size(model: ModelFolder, repository: Repository) -> Iterator[Problem]:

@@ -16,6 +16,8 @@ KIND = "letterbox"
 SIDES = (640,)
 # torchvision, for which these are made, does not round to whole grey levels.
 NOT_ROUNDED = KIND in ("resize", "stretch_float")
+# A square with borders; of a "rect", SIDES are that of the square and what those of the rectangle are multiples of.
+HAS_BORDERS = KIND in ("letterbox", "rect")
 PAD_VALUE = 114
 MAX_BATCH_SIZE = 16
 
@@ -48,7 +50,7 @@ def encoded_input() -> Any:
 def target_size(original_shape: Any) -> Any:
     """Height and width, whole numbers in FLOAT, of the picture before borders."""
     size_hw = fn.cast(original_shape[:2], dtype=types.FLOAT64)
-    sides_hw = {"letterbox": fitted, "resize": resized}.get(KIND, stretched)(size_hw)
+    sides_hw = {"letterbox": fitted, "rect": fitted, "resize": resized}.get(KIND, stretched)(size_hw)
     return fn.cast(math.max(sides_hw, 1), dtype=types.FLOAT)
 
 
@@ -75,9 +77,22 @@ def stretched(size_hw: Any) -> Any:
     return size_hw * 0 + SIDES[0]
 
 
+def rectangle(original_shape: Any) -> tuple[Any, ...]:
+    """Of a "rect", the model's third output: zeros, as many rows and columns as the network is to see strides of.
+
+    What is meant is the shape: Triton joins only requests that agree in it. A request of several images is answered
+    with their largest height and width, by Triton's DALI backend too, which pads nothing and so cannot be trusted with
+    values whose shape varies within a request.
+    """
+    if KIND != "rect":
+        return ()
+    strides_hw = math.ceil(target_size(original_shape) / SIDES[-1])
+    return (fn.zeros(shape=fn.cast(strides_hw, dtype=types.INT32), dtype=types.INT32),)
+
+
 @autoserialize
 @pipeline_def(device_id=0 if ON_GPU else None, **OPTIONS)
-def preprocess() -> tuple[Any, Any]:
+def preprocess() -> tuple[Any, ...]:
     """What Triton's DALI backend runs: `images` [H, W, 3] RGB, `original_shape` INT64 [3] after EXIF rotation."""
     encoded = encoded_input()
     original_shape = DECODING.peek_image_shape(encoded, dtype=types.INT64)
@@ -97,7 +112,7 @@ def preprocess() -> tuple[Any, Any]:
         antialias=False,
         subpixel_scale=False,
     )
-    if KIND == "letterbox":
+    if HAS_BORDERS:
         images = fn.crop(
             images,
             crop=(SIDES[0], SIDES[0]),
@@ -105,11 +120,11 @@ def preprocess() -> tuple[Any, Any]:
             fill_values=PAD_VALUE,
             rounding="truncate",
         )
-    return images, original_shape
+    return images, original_shape, *rectangle(original_shape)
 
 
 @pipeline_def(device_id=None, **OPTIONS)
-def preprocess_with_opencv() -> tuple[Any, Any]:
+def preprocess_with_opencv() -> tuple[Any, ...]:
     """The same for a server that runs DALI from Python on a CPU, where OpenCV resizes many times faster than DALI.
 
     Triton's own DALI backend never builds this one: Python functions cannot be serialised.
@@ -118,7 +133,7 @@ def preprocess_with_opencv() -> tuple[Any, Any]:
     original_shape = DECODING.peek_image_shape(encoded, dtype=types.INT64)
     images = DECODING.decoders.image(encoded, device="cpu", output_type=types.RGB, jpeg_fancy_upsampling=True)
     images = fn.python_function(images, target_size(original_shape), function=resize_with_opencv, output_layouts="HWC")
-    return images, original_shape
+    return images, original_shape, *rectangle(original_shape)
 
 
 def resize_with_opencv(image: Any, size_hw: Any) -> Any:
@@ -131,7 +146,7 @@ def resize_with_opencv(image: Any, size_hw: Any) -> Any:
         image = image.astype(np.float32)
     if image.shape[:2] != (height, width):
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    if KIND != "letterbox":
+    if not HAS_BORDERS:
         return image
     top, left = (SIDES[0] - height) // 2, (SIDES[0] - width) // 2
     padded = np.full((SIDES[0], SIDES[0], 3), PAD_VALUE, np.uint8)

@@ -7,7 +7,12 @@ from typing import Any
 
 from sightline.contract import DEFAULT_IMAGE_SIZE, check_image_size
 from sightline.errors import InvalidOptionError
+from sightline.preprocessing import Preprocessing, PreprocessingKind
+from sightline_export.heads import Head
 from sightline_export.options import ExportOptions, check_class_names
+
+_LEAST_STRIDE = 32
+"""Of rectangles, in pixels, whatever the network's own is: Ultralytics' `predict` has no smaller one either."""
 
 
 def chosen_image_size(
@@ -31,6 +36,41 @@ def chosen_image_size(
             f"try {max(image_size // stride, 1) * stride}"
         )
     return image_size
+
+
+def chosen_preprocessing(
+    options: ExportOptions, kind: PreprocessingKind, *, image_size: int, stride: int, head: Head
+) -> Preprocessing:
+    """What the network's kind of preprocessing becomes: a rect where one was asked for, else as it is.
+
+    Args:
+        options: of which `rect` matters here.
+        kind: what the network was trained for.
+        image_size: side of the square, in pixels.
+        stride: largest stride of the network, in pixels.
+        head: layout of its output.
+
+    Raises:
+        InvalidOptionError: a rect was asked for, and this network takes none.
+    """
+    check_takes_rect(options, kind, head)
+    if not options.rect:
+        return Preprocessing(kind, (image_size,))
+    return Preprocessing.rect(image_size, stride=max(stride, _LEAST_STRIDE))
+
+
+def check_takes_rect(options: ExportOptions, kind: PreprocessingKind, head: Head) -> None:
+    """Refuse a rect where a network takes none; raises as `chosen_preprocessing`."""
+    if options.rect and kind != "letterbox":
+        raise InvalidOptionError(
+            f"--rect is for networks that see pictures with grey borders around them, and this one takes {kind}: "
+            "leave it out"
+        )
+    if options.rect and not head.any_size:
+        raise InvalidOptionError(
+            f"--rect is not possible with a {head.name} head, whose places are those of the square: export the "
+            "network with its own decoding, or leave it out"
+        )
 
 
 def chosen_class_names(options: ExportOptions, own: Any, *, count: int) -> tuple[str, ...]:

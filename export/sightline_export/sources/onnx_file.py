@@ -11,16 +11,17 @@ from google.protobuf.message import DecodeError
 
 from sightline.contract import DEFAULT_IMAGE_SIZE, check_image_size
 from sightline.detector_info import DetectorInfo
-from sightline.errors import CheckpointError, InvalidOptionError
+from sightline.errors import CheckpointError, InvalidOptionError, VerificationError
 from sightline.preprocessing import Preprocessing
 from sightline_export.families import Family
 from sightline_export.graph.scan import scan_over_images
-from sightline_export.heads import HEADS
+from sightline_export.heads import HEADS, Head
 from sightline_export.heads.recognise import recognise
 from sightline_export.options import ExportOptions, check_class_names
 from sightline_export.raw import RawNetwork
 from sightline_export.session import Session
 
+from .chosen import chosen_preprocessing
 from .convert import to_served_opset, with_float_interface
 from .integer_conv import with_float_convolutions
 from .interface import PictureInput, isolate_prediction, picture_input
@@ -43,14 +44,21 @@ def load_onnx(source: Path, options: ExportOptions) -> RawNetwork:
     """
     file = _read(source, options)
     names = options.classes or file.metadata.class_names
-    shape = _output_shape(file.model, file.image_size)
+    shape = _output_shape(file.model, file.image_size, file.image_size)
     class_count = None if names is None else len(names)
     family = recognise(shape, image_size=file.image_size, class_count=class_count, wanted=options.family)
-    if options.nms == "none" and HEADS[family.head].needs_nms:
+    head = HEADS[family.head]
+    if options.nms == "none" and head.needs_nms:
         raise InvalidOptionError(f"{source.name} has no NMS-free head ({family.name}); leave out --nms none")
+    stride = file.metadata.stride or _DEFAULT_STRIDE
+    preprocessing = chosen_preprocessing(
+        options, family.preprocessing, image_size=file.image_size, stride=stride, head=head
+    )
+    if options.rect:
+        _check_follows(file.model, source, preprocessing, head, square=shape)
     info = DetectorInfo(
         class_names=_class_names(names, family, shape),
-        preprocessing=Preprocessing(family.preprocessing, (file.image_size,)),
+        preprocessing=preprocessing,
         head=family.head,
         iou_threshold=options.iou_threshold,
         max_detections=options.max_detections,
@@ -58,11 +66,11 @@ def load_onnx(source: Path, options: ExportOptions) -> RawNetwork:
     )
     return RawNetwork(
         model=file.model,
-        head=HEADS[family.head],
+        head=head,
         preprocessing=info.preprocessing,
         pixels=family.pixels,
         class_names=info.class_names,
-        stride=file.metadata.stride or _DEFAULT_STRIDE,
+        stride=stride,
         source=source,
         reference=OnnxFileReference(source, output=file.output, batched=file.batched, pixels=family.pixels, info=info),
         versions=file.versions,
@@ -74,7 +82,8 @@ class _File:
     """What a file holds.
 
     Attributes:
-        model: the graph for the served opset, float32 [N, 3, S, S] to one tensor, N free.
+        model: the graph for the served opset, float32 [N, 3, S, S] to one tensor, N free; for rectangles, height and
+            width are free too.
         metadata: what stands beside it.
         image_size: S, in pixels.
         output: the predictions' name in the file.
@@ -95,7 +104,10 @@ def _read(source: Path, options: ExportOptions) -> _File:
     metadata = read_metadata(model, source)
     picture = picture_input(model, source)
     image_size = _image_size(picture, options, metadata)
-    picture.fix_size(image_size)
+    if options.rect:
+        _check_free(picture, source)
+    else:
+        picture.fix_size(image_size)
     isolate_prediction(model, source)
     return _File(
         model=_as_served(model, source, picture, image_size=image_size),
@@ -139,9 +151,44 @@ def _image_size(picture: PictureInput, options: ExportOptions, metadata: Metadat
     return check_image_size(fixed)
 
 
-def _output_shape(model: onnx.ModelProto, image_size: int) -> tuple[int, ...]:
+_ANY_SIZE = "export it anew with free height and width (dynamic=True in Ultralytics), or leave out --rect"
+
+
+def _check_free(picture: PictureInput, source: Path) -> None:
+    """Refuse rectangles where the graph states its size."""
+    if picture.image_size is not None:
+        size = f"{picture.image_size} x {picture.image_size}"
+        raise InvalidOptionError(f"--rect: {source} is fixed to {size}; {_ANY_SIZE}")
+
+
+def _check_follows(
+    model: onnx.ModelProto, source: Path, preprocessing: Preprocessing, head: Head, *, square: tuple[int, ...]
+) -> None:
+    """Refuse a graph that takes rectangles by its own account only: one of a tenth has a tenth of the candidates.
+
+    The thinnest is tried, which is one stride high.
+
+    Raises:
+        InvalidOptionError: it does not run, or has another number of them.
+    """
+    side, height = preprocessing.sides
+    try:
+        came = _output_shape(model, height, side)
+    except VerificationError as error:
+        refused = f"--rect: {source} does not take {height} x {side} pixels ({error}); {_ANY_SIZE}"
+        raise InvalidOptionError(refused) from error
+    axis = 1 + head.candidate_axis
+    wanted = square[axis] * height // side if head.needs_nms else square[axis]
+    if came[axis] != wanted:
+        raise InvalidOptionError(
+            f"--rect: {source} gives {came[axis]} candidates for {height} x {side} pixels, where {wanted} follow from "
+            f"{square[axis]} for the square: its places do not follow the picture's size; {_ANY_SIZE}"
+        )
+
+
+def _output_shape(model: onnx.ModelProto, height: int, width: int) -> tuple[int, ...]:
     """The prediction's shape for one picture; what the graph declares may be incomplete."""
-    grey = np.full((1, 3, image_size, image_size), 0.5, dtype=np.float32)
+    grey = np.full((1, 3, height, width), 0.5, dtype=np.float32)
     return Session(model).run([grey])[0].shape
 
 

@@ -14,12 +14,13 @@ import onnx
 from sightline_export.graph.settings import IR_VERSION, OPSET
 
 
-def trace(model: Any, *, image_size: int) -> onnx.ModelProto:
+def trace(model: Any, *, image_size: int, any_size: bool = False) -> onnx.ModelProto:
     """The network as ONNX, with a free batch axis.
 
     Args:
         model: float32 [N, 3, S, S] to one tensor, for evaluation.
         image_size: side of the square input, in pixels.
+        any_size: leave height and width free too; the model must compute what follows from them.
     """
     import torch
 
@@ -27,7 +28,8 @@ def trace(model: Any, *, image_size: int) -> onnx.ModelProto:
     pictures = torch.zeros(2, 3, image_size, image_size)
     with torch.no_grad(), _without_warnings():
         model(pictures)  # lets a head compute its anchors once, which then are constants
-    return trace_along(model, pictures, free_axes={0: "batch"})
+    free_axes = {0: "batch", 2: "height", 3: "width"} if any_size else {0: "batch"}
+    return trace_along(model, pictures, free_axes=free_axes)
 
 
 def trace_along(model: Any, pictures: Any, *, free_axes: Mapping[int, str]) -> onnx.ModelProto:

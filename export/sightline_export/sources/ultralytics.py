@@ -13,7 +13,7 @@ from sightline_export.heads import ANCHORS_LAST, END_TO_END, RANKED_QUERIES, Hea
 from sightline_export.options import ExportOptions
 from sightline_export.raw import RawNetwork
 
-from .chosen import chosen_class_names, chosen_image_size
+from .chosen import chosen_class_names, chosen_image_size, chosen_preprocessing
 from .quiet import import_ultralytics
 from .random_weights import enliven
 from .ultralytics_guard import check_restricts, check_unaltered, restricted
@@ -126,18 +126,32 @@ def _raw_network(model: Any, path: Path, options: ExportOptions, *, trained_size
     stride = int(max(model.stride))
     image_size = chosen_image_size(options, trained_size, stride=stride)
     names = chosen_class_names(options, getattr(model, "names", None), count=int(model.model[-1].nc))
-    head, preprocessing = _choose_head(model, path, options)
+    head, kind = _choose_head(model, path, options)
+    preprocessing = chosen_preprocessing(options, kind, image_size=image_size, stride=stride, head=head)
+    if options.rect and not head.needs_nms:
+        _check_places(model, preprocessing, options)
     reference = UltralyticsReference(model, image_size=image_size, options=options)
     return RawNetwork(
-        model=trace(model, image_size=image_size, max_detections=options.max_detections),
+        model=trace(model, image_size=image_size, max_detections=options.max_detections, any_size=options.rect),
         head=head,
-        preprocessing=Preprocessing(preprocessing, (image_size,)),
+        preprocessing=preprocessing,
         class_names=names,
         stride=stride,
         source=path,
         reference=reference,
         versions={"torch": torch.__version__, "ultralytics": import_ultralytics().__version__},
     )
+
+
+def _check_places(model: Any, preprocessing: Preprocessing, options: ExportOptions) -> None:
+    """Refuse a head that ranks more detections than the thinnest rectangle, one stride high, has places."""
+    width, height = preprocessing.sides
+    places = sum((height // int(stride)) * (width // int(stride)) for stride in model.stride)
+    if places < options.max_detections:
+        raise InvalidOptionError(
+            f"--rect with an NMS-free head: the thinnest rectangle, {height} x {width}, has {places} places for "
+            f"{options.max_detections} detections; ask for --max-det {places} or less, or for a larger --imgsz"
+        )
 
 
 def _choose_head(model: Any, path: Path, options: ExportOptions) -> tuple[Head, PreprocessingKind]:

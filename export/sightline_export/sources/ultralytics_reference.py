@@ -24,15 +24,16 @@ _USUAL_PREDICTOR = ("ultralytics.models.yolo.detect", "DetectionPredictor")
 
 
 class UltralyticsReference:
-    """A `SourceDetector`: Ultralytics' own `predict`, with a square letterbox and the best class of each box; for
-    `multi_label` every class, as its `val` takes them.
+    """A `SourceDetector`: Ultralytics' own `predict`, with the best class of each box; for `multi_label` every class,
+    as its `val` takes them. It has a square letterbox, or for `rect` the rectangle that it makes of one picture by
+    default.
 
     It works on copies, as tracing changes a model: make it before. Nothing is read from a file a second time.
 
     Args:
         model: the network with its weights, in FP32; the branch of a two-branch head is the one that it is set to.
         image_size: side of the square input, in pixels.
-        options: of which `iou_threshold`, `max_detections` and `multi_label` matter here.
+        options: of which `rect`, `iou_threshold`, `max_detections` and `multi_label` matter here.
     """
 
     def __init__(self, model: Any, *, image_size: int, options: ExportOptions) -> None:
@@ -66,7 +67,7 @@ class UltralyticsReference:
         return Found(boxes, rows[:, 4], rows[:, 5].round().astype(np.int64))
 
     def raw(self, pictures: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """What the network itself, neither fused nor traced, predicts for float32 [N, 3, S, S]."""
+        """What the network itself, neither fused nor traced, predicts for float32 [N, 3, H, W]."""
         import torch
 
         with torch.no_grad():
@@ -92,7 +93,7 @@ class UltralyticsReference:
         return {
             "mode": "predict",
             "imgsz": self._image_size,
-            "rect": False,
+            "rect": self._options.rect,
             "iou": self._options.iou_threshold,
             "max_det": self._options.max_detections,
             # Only False chooses the NMS-free branch of a network that has one.

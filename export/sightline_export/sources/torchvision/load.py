@@ -15,6 +15,7 @@ from sightline_export.families import FAMILIES
 from sightline_export.heads import END_TO_END
 from sightline_export.options import ExportOptions, check_class_names
 from sightline_export.raw import RawNetwork
+from sightline_export.sources.chosen import check_takes_rect
 from sightline_export.sources.trace import trace_along
 
 from .architectures import VARIANTS, Architecture, Variant, is_frozen
@@ -116,6 +117,7 @@ def _raw_network(model: Any, family: str, source: Path, options: ExportOptions, 
 
     variant = VARIANTS[family]
     preprocessing = variant.architecture.at(options.image_size)
+    check_takes_rect(options, preprocessing.kind, END_TO_END)
     names, first_label = _class_names(variant, label_count, options, source)
     traced = _trace(_network(model, variant.architecture, first_label=first_label))
     _set_size(model, preprocessing)

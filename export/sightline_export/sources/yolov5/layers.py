@@ -169,9 +169,13 @@ class Detect(nn.Module):
         anchors: float32 [scales, anchors, 2], width and height in pixels of the input.
         strides: pixels from one place to the next, for each scale.
         class_count: number of classes.
+
+    Attributes:
+        traced_any_size: whether a trace of the network computes the places from the picture's size.
     """
 
     anchors: Tensor
+    traced_any_size = False
 
     def __init__(self, m: nn.ModuleList, *, anchors: Tensor, strides: tuple[int, ...], class_count: int) -> None:
         super().__init__()
@@ -187,8 +191,10 @@ class Detect(nn.Module):
 
     def _decode(self, raw: Tensor, scale: int) -> Tensor:
         anchor_count, value_count = self.anchors.shape[1], self.class_count + _VALUES_BESIDE_CLASSES
-        # Plain numbers, so that a trace of the network has the places as constants.
-        height, width = int(raw.shape[2]), int(raw.shape[3])
+        height, width = raw.shape[2], raw.shape[3]
+        if not self.traced_any_size:
+            # Plain numbers, so that a trace of the network has the places as constants.
+            height, width = int(height), int(width)
         split = raw.view(-1, anchor_count, value_count, height, width).permute(0, 1, 3, 4, 2)
         centre, side, scores = torch.split(split.sigmoid(), [2, 2, value_count - 4], 4)
         rows = torch.arange(height, dtype=raw.dtype, device=raw.device)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.contract import DEFAULT_IMAGE_SIZE
 from sightline.errors import InvalidOptionError
-from sightline.preprocessing import Preprocessing
 from sightline_export.heads import ANCHORS_FIRST
 from sightline_export.options import ExportOptions
 from sightline_export.raw import RawNetwork
-from sightline_export.sources.chosen import chosen_class_names, chosen_image_size
+from sightline_export.sources.chosen import chosen_class_names, chosen_image_size, chosen_preprocessing
 
 if TYPE_CHECKING:
     from .network import Network
@@ -86,13 +85,14 @@ def _raw_network(
         raise InvalidOptionError(f"{source.name} has no NMS-free head; leave out --nms none")
     usual = _LARGE_IMAGE_SIZE if stride == _LARGE_STRIDE else DEFAULT_IMAGE_SIZE
     image_size = chosen_image_size(options, trained_size, stride=stride, usual=usual)
+    preprocessing = chosen_preprocessing(options, "letterbox", image_size=image_size, stride=stride, head=ANCHORS_FIRST)
     return RawNetwork(
-        model=trace(fused(network), image_size=image_size),
+        model=trace(fused(network, any_size=options.rect), image_size=image_size, any_size=options.rect),
         head=ANCHORS_FIRST,
-        preprocessing=Preprocessing.letterbox(image_size),
+        preprocessing=preprocessing,
         class_names=chosen_class_names(options, class_names, count=head.class_count),
         stride=stride,
         source=source,
-        reference=OriginalReference(network, image_size=image_size, options=options),
+        reference=OriginalReference(network, preprocessing=preprocessing, options=options),
         versions={"torch": version("torch")},
     )

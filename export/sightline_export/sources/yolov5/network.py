@@ -50,9 +50,15 @@ class Network(nn.Module):
         return outputs[len(self.sources) - 1]
 
 
-def fused(network: Network) -> Network:
-    """A copy with the batch normalisation behind each convolution put into the convolution's weights."""
+def fused(network: Network, *, any_size: bool = False) -> Network:
+    """A copy with the batch normalisation behind each convolution put into the convolution's weights.
+
+    Args:
+        network: for evaluation.
+        any_size: whether a trace of the copy is to take pictures of any size.
+    """
     copy = deepcopy(network)
+    copy.head.traced_any_size = any_size
     for layer in copy.modules():
         if isinstance(layer, Conv) and isinstance(layer.conv, nn.Conv2d) and isinstance(layer.bn, nn.BatchNorm2d):
             layer.conv = fuse_conv_bn_eval(layer.conv, layer.bn)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.boxes import letterbox, xywh_to_xyxy
+from sightline.boxes import xywh_to_xyxy
+from sightline.preprocessing import Preprocessing
 from sightline_export.options import ExportOptions
 from sightline_export.pictures import Picture, fit
 from sightline_export.pixels import ZERO_TO_ONE
@@ -23,18 +24,18 @@ _MOST_CANDIDATES = 30_000
 
 
 class OriginalReference:
-    """A `SourceDetector`: the network in torch, neither fused nor traced, with a square letterbox and the NMS of
+    """A `SourceDetector`: the network in torch, neither fused nor traced, with its letterbox and the NMS of
     torchvision; the best class of each box, or every class where `multi_label` is asked for.
 
     Args:
         network: with its weights, for evaluation. It is not changed.
-        image_size: side of the square input, in pixels.
+        preprocessing: a letterbox or a rect.
         options: of which `iou_threshold`, `max_detections` and `multi_label` matter here.
     """
 
-    def __init__(self, network: Network, *, image_size: int, options: ExportOptions) -> None:
+    def __init__(self, network: Network, *, preprocessing: Preprocessing, options: ExportOptions) -> None:
         self._network = network
-        self._image_size = image_size
+        self._preprocessing = preprocessing
         self._options = options
 
     @property
@@ -43,7 +44,7 @@ class OriginalReference:
         return f"torch {version('torch')} with torchvision's NMS{', every class' * self._options.multi_label}"
 
     def raw(self, pictures: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """float32 [N, 3, S, S] to [N, A, 5 + classes]."""
+        """float32 [N, 3, H, W] to [N, A, 5 + classes]."""
         import torch
 
         with torch.no_grad():
@@ -51,11 +52,11 @@ class OriginalReference:
 
     def detect(self, picture: Picture, *, score_threshold: float) -> Found:
         """Detections in a picture of any size, best first, in its pixels."""
-        [raw] = self.raw(ZERO_TO_ONE.apply(fit(picture, self._image_size))[None])
+        [raw] = self.raw(ZERO_TO_ONE.apply(fit(picture, *self._preprocessing.sides))[None])
         boxes, scores, class_ids = self._candidates(raw, score_threshold)
         kept = self._suppress(boxes, scores, class_ids)
         height, width, _ = picture.shape
-        place = letterbox(image_size_hw=(height, width), input_size=self._image_size)
+        place = self._preprocessing.fitting((height, width))
         original = place.to_original(boxes[kept], image_size_hw=(height, width))
         return Found(original.astype(np.float32), scores[kept], class_ids[kept])
 

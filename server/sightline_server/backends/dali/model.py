@@ -108,11 +108,15 @@ class TritonPythonModel:
         bad = [index for index in range(start, stop) if index in pictures.errors]
         if bad:
             return _blame(pictures.errors, bad, start, stop)
-        images, original_shapes = self._outputs
+        images, original_shapes, *rectangles = self._outputs
         tensors = [
             self._tensor(images, pictures.images[start:stop]),
             pb_utils.Tensor(original_shapes, pictures.original_shapes[start:stop]),
         ]
+        for name in rectangles:
+            # The smallest that holds those of all images of the request.
+            shape = (stop - start, *pictures.rectangles_hw[start:stop].max(axis=0))
+            tensors.append(pb_utils.Tensor(name, np.zeros(shape, contract.RECTANGLE.dtype)))
         return pb_utils.InferenceResponse(output_tensors=tensors)
 
     def _tensor(self, name: str, pictures: Any) -> Any:

@@ -1,0 +1,71 @@
+"""The parts of an exported detector, opened in this process as the server would open them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from google.protobuf.json_format import MessageToDict
+
+from sightline.contract import DEFAULT_SCORE_THRESHOLD, MODEL_VERSION, NUM_DETECTIONS, ONNX_FILE, network_name
+from sightline_export.config import CONFIG_FILE, parse
+from sightline_server.cpu import available_cores
+from sightline_server.engine_choice import open_engine
+from sightline_server.engines import Engine
+from sightline_server.pipeline import Pictures, Pipeline
+
+Item = TypeVar("Item")
+
+
+class Parts(NamedTuple):
+    """What one worker needs: its own decoder and its own engine; `inputs` are the names of the network's."""
+
+    pipeline: Pipeline
+    engine: Engine
+    inputs: tuple[str, ...]
+
+    def decode(self, paths: Sequence[str]) -> Pictures:
+        """Pictures of the network's size."""
+        return self.pipeline.run([Path(path).read_bytes() for path in paths])
+
+    def detect(self, pictures: Pictures) -> int:
+        """Objects in them, at the threshold that clients have by default."""
+        thresholds = np.full((len(pictures.images), 1), DEFAULT_SCORE_THRESHOLD, np.float32)
+        outputs = self.engine.run(dict(zip(self.inputs, (*pictures, thresholds), strict=True)))
+        return int(outputs[NUM_DETECTIONS.name].sum())
+
+
+def open_parts(repository: Path, model: str, *, workers: int) -> list[Parts]:
+    """For so many workers, which share the cores evenly."""
+    network = _config(repository, network_name(model))
+    network["instance_group"] = [{"count": workers}]
+    file = preprocessing_file(repository, model)
+    folder = repository / network_name(model)
+    inputs = tuple(tensor["name"] for tensor in network["input"])
+    parts = []
+    for _ in range(workers):
+        engine, _ = open_engine(network, folder / str(MODEL_VERSION) / ONNX_FILE)
+        threads = max(1, available_cores() // workers)
+        pipeline = Pipeline(file, max_batch_size=int(network["max_batch_size"]), threads=threads)
+        parts.append(Parts(pipeline, engine, inputs))
+    return parts
+
+
+def preprocessing_file(repository: Path, model: str) -> Path:
+    """The `dali.py` of a detector's first step."""
+    step: str = _config(repository, model)["ensemble_scheduling"]["step"][0]["model_name"]
+    name: str = _config(repository, step)["default_model_filename"]
+    return repository / step / str(MODEL_VERSION) / name
+
+
+def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Consecutive ones of `size`, and what is left."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _config(repository: Path, model: str) -> dict[str, Any]:
+    config = parse((repository / model / CONFIG_FILE).read_text(encoding="utf-8"))
+    content: dict[str, Any] = MessageToDict(config, preserving_proto_field_name=True)
+    return content

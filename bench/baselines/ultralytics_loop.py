@@ -1,0 +1,42 @@
+"""What the tutorials do: read an image with OpenCV, hand it to Ultralytics, take the next.
+
+The weights are a checkpoint (`.pt`, YOLOv3, v5, v8 and later), which runs on torch and sees rectangular pictures, as is
+Ultralytics' default; or one of Ultralytics' own exports (`.onnx`, `_openvino_model`), which sees squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import torch
+from _turns import Turns, arguments, read_images
+from ultralytics import YOLO
+
+
+def main() -> None:
+    """Load, then loop."""
+    turns = Turns()
+    parser = arguments(__doc__)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--threads", type=int, help="of torch; without it, torch's own choice")
+    given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    model = YOLO(given.weights, task="detect")
+
+    def one_pass(paths: Sequence[str]) -> int:
+        found = 0
+        for path in paths:
+            image = cv2.imread(path)
+            (result,) = model.predict(image, verbose=False)
+            found += len(result.boxes)
+        return found
+
+    images = read_images(given.images)
+    one_pass(images[:1])  # Ultralytics loads the network with the first picture
+    turns.take(images, one_pass)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a benchmark needs besides the code: weights, exports, photos. Made once, and kept in a working folder."""

@@ -1,0 +1,1 @@
+"""The figures of `sightline bench`, in groups that are measured together."""
