@@ -1,0 +1,53 @@
+"""The figures of a run on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from sightline_bench.measure.results import Figure, Results
+from sightline_bench.report import wording
+
+_STYLES = {True: "green", False: "red", None: "yellow"}
+
+
+def show(results: Results, console: Console) -> None:
+    """A line for each figure, below them under which setting each holds and what else to know, and how many reached."""
+    console.print(_figures(results))
+    console.print()
+    console.print(_notes(results))
+    console.print()
+    console.print(Padding(Text(wording.summary(results), "bold"), (0, 1)))
+
+
+def _figures(results: Results) -> Table:
+    table = Table(box=None, pad_edge=True, header_style="dim", padding=(0, 1))
+    table.add_column("figure", overflow="fold")
+    for column in ("median", "low - high", "to reach"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for key, figure in results.figures.items():
+        style = _STYLES[figure.reached]
+        table.add_row(
+            Text.assemble(figure.title, "\n", (key, "dim")),
+            Text(wording.value(figure), _value_style(figure)),
+            wording.spread(figure),
+            wording.target(figure),
+            Text(wording.verdict(figure), style),
+        )
+    return table
+
+
+def _notes(results: Results) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, figure in results.figures.items():
+        table.add_row(Text(key), Text(wording.about(figure), "dim" if figure.ratio else "yellow"))
+    return table
+
+
+def _value_style(figure: Figure) -> str:
+    return "yellow" if figure.ratio is None else "bold"
