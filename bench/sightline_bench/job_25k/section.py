@@ -14,8 +14,9 @@
      "steps": [{"model", "executions", "images", "mean_batch", "busy_seconds", "queue_seconds"}],
      "samples": {"seconds": [since the start of the job], "images": [written until then],
                  "cpu_seconds": [used until then], "memory_bytes": {NAME: [...]}},
-     "checks": {"lines", "names", "missing", "failed", "unexpected", "repeated", "identical", "same_objects",
-                "different", "largest_shift_pixels", "largest_score_difference", "files": {...}, "problems": [sentences]}}
+     "checks": {"lines", "names", "missing", "failed", "unexpected", "repeated", "incomplete", "identical",
+                "same_objects", "different", "largest_shift_pixels", "largest_score_difference", "objects", "files",
+                "problems": [sentences]}}
 
 Every list in `samples` has as many entries, the first at the start of the job. The names in `memory_bytes` are those of
 `processes`; a process that does not live yet, or no more, has 0. Images a second between two samples are the difference
