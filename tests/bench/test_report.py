@@ -19,8 +19,9 @@ from tests.bench import made_up_results
 from sightline.cli import cli
 from sightline_bench.measure.results import Results, read_results, write_results
 from sightline_bench.ratios.groups import all_keys
+from sightline_bench.report.joined import join
 from sightline_bench.report.page import render
-from sightline_bench.report.terminal import show
+from sightline_bench.table import show
 
 KEY = "served_over_in_process"
 VOID = {"meta", "br", "img", "hr", "link", "path", "use", "rect", "ellipse", "circle", "stop"}
@@ -71,7 +72,7 @@ def run(*arguments: object) -> Result:
 
 
 def test_the_page_stands_alone(page: str) -> None:
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 9
     assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]', page)
     assert not re.findall(r"url\((?!#)", page)
     assert "<script" not in page
@@ -118,10 +119,23 @@ def test_bars_stand_where_the_figure_says(small: Results) -> None:
         "3 files have no line in the results.",
         "14,962",
         "sightline bench --images coco/images",
+        "name a GPU, driver_version 580.1",
+        "decode coco, batch 64",
+        "not measured: out of memory",
+        "0.93 (0.91 - 0.94)",
+        "0.013",
     ],
 )
 def test_the_page_tells(page: str, text: str) -> None:
     assert text in " ".join(Nesting(page).text)
+
+
+def test_a_rehearsal_is_no_measurement(small: Results) -> None:
+    told = render(replace(small, sections={"gpu": made_up_results.gpu(measured=False)}))
+    text = " ".join(Nesting(told).text)
+    assert "Not measured: a rehearsal on the processor." in text
+    assert "The rehearsal" in text
+    assert "<svg" not in told
 
 
 def test_the_page_holds_the_file(results: Results, page: str) -> None:
@@ -144,14 +158,13 @@ def test_a_run_that_was_cut_off_says_so(small: Results) -> None:
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_the_terminal_has_room_for_the_table(results: Results, width: int) -> None:
     text = io.StringIO()
-    show(results, Console(width=width, file=text, highlight=False))
+    show(results.figures, Console(width=width, file=text, highlight=False))
     lines = text.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     first = next(line for line in lines if "reached" in line)
     assert re.search(r"served ÷ in-process.*1\.03 +0\.967 - 1\.08 +≥ 0\.97 +reached", first)
     places = {line.index(word) for line in lines for word in ("  reached", "  missed") if word in line}
     assert len(places) == 1, "verdicts stand in one column"
-    assert "12 of 20 figures reached, 7 missed, 1 not measured" in text.getvalue()
 
 
 def test_results_are_shown_again(small: Results, tmp_path: Path) -> None:
@@ -160,7 +173,25 @@ def test_results_are_shown_again(small: Results, tmp_path: Path) -> None:
     shown = run("--from", tmp_path / "bench.json", "--html", tmp_path / "bench.html")
     assert shown.exit_code == 0, shown.output
     assert KEY in shown.output
+    assert (
+        "1 of 1 figures reached\na full run, 3 rounds, 37:11 in all, commit 6e13b839e290, with changes" in shown.output
+    )
     assert (tmp_path / "bench.html").read_text() == render(small)
+
+
+def test_what_several_commands_measured_is_one_page(small: Results, tmp_path: Path) -> None:
+    job = replace(small, figures={}, sections={"gpu": made_up_results.gpu(measured=False)})
+    together = join([("bench.json", small), ("gpu.json", job)])
+    assert together.figures == small.figures
+    assert together.sections == job.sections
+    text = " ".join(Nesting(render(together)).text)
+    assert "gpu.json" in text
+    assert "sections.gpu" in text
+    assert join([("bench.json", small)]) == small
+    write_results(tmp_path / "bench.json", small)
+    shown = run("--from", tmp_path / "bench.json", "--from", tmp_path / "bench.json")
+    assert shown.exit_code == 2
+    assert f"both have {KEY}" in " ".join(shown.output.split())
 
 
 @pytest.mark.parametrize(

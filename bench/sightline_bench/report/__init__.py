@@ -1,4 +1,4 @@
-"""What `sightline bench` shows of its results: the table on the terminal, and a page that stands alone.
+"""What `sightline bench` shows of its results: a page that stands alone, and the words of it and of the terminal.
 
-Both are made of the JSON file's content alone (`measure.results`), so that they can be made again without measuring.
+It is made of the JSON file's content alone (`measure.results`), so that it can be made again without measuring.
 """

@@ -17,6 +17,9 @@ _CLASSES = {True: "reached", False: "missed", None: "lacking"}
 def section(results: Results) -> Iterator[str]:
     """All of them, in the order of the file."""
     yield "<h2>Figures</h2>"
+    if not results.figures:
+        yield document.paragraph("None was asked for.", kind="quiet")
+        return
     yield document.paragraph(
         "A bar is the median over the rounds, the line in it the lowest to the highest round, the mark what is to be "
         "reached: each bar is drawn against its own mark, and ends at twice of it.",

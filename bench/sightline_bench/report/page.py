@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sightline_bench.measure.results import Results
 from sightline_bench.pages import document, units
-from sightline_bench.report import figures, gpu, job_25k, load, races, wording
+from sightline_bench.report import figures, gpu, job_25k, joined, load, races, wording
 
 _NAME = "bench.json"
 
@@ -38,6 +38,7 @@ def _body(results: Results) -> Iterator[str]:
     yield f"<pre>{escape(environment['command'])}</pre>"
     for warning in _warnings(results):
         yield document.paragraph(warning, kind="warning")
+    yield from joined.section(results)
     yield from figures.section(results)
     yield from load.section(results)
     yield from gpu.section(results)
@@ -53,7 +54,7 @@ def _cards(results: Results) -> str:
         (f"{reached.count(True)} of {len(reached)}", "figures reached"),
         (str(reached.count(False)), "missed"),
         (str(sum(each.ratio is None for each in all_figures)), "not measured"),
-        (units.duration(environment["seconds"]), f"{wording.extent(environment)}, {environment['rounds']} rounds"),
+        (units.duration(environment["seconds"]), wording.extent(environment)),
         (environment["began"][:10], f"began at {environment['began'][11:16]}, commit {environment['commit'][:7]}"),
     ]
     return document.cards(values)
@@ -68,7 +69,7 @@ def _warnings(results: Results) -> Iterator[str]:
         )
     if environment["dirty"]:
         yield "The checkout had changes beside its commit: measured was what lay there, which nobody can get back."
-    if environment["quick"]:
+    if environment.get("quick"):
         yield "A quick run: fewer images and rounds, and nobody's best settings were looked for."
     cores, load_average = environment["machine"]["usable_cores"], environment["machine"]["load_average"]
     if load_average > cores / 2:
@@ -80,7 +81,8 @@ def _warnings(results: Results) -> Iterator[str]:
 
 def _end(results: Results) -> Iterator[str]:
     environment = results.environment
-    times = ", ".join(f"{group} {units.duration(taken)}" for group, taken in environment["seconds_by_group"].items())
+    by_group = environment.get("seconds_by_group", {})
+    times = ", ".join(f"{group} {units.duration(taken)}" for group, taken in by_group.items())
     yield "<h2>How it was measured</h2><ul>"
     yield "".join(f"<li>{escape(line)}</li>" for line in _METHODS)
     yield f"</ul><p class=quiet>Pictures: {escape(environment.get('images', 'not told'))}. "

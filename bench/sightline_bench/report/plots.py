@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,14 @@ _SMALL = 8.5
 _MARKERS = (("o", "-"), ("s", "--"), ("^", "-."))
 
 
-def rates_plot(rates: Mapping[str, Sequence[float]], *, salt: str) -> str:
-    """Images a second of everybody: the median, and the lowest and highest."""
+def rates_plot(
+    rates: Mapping[str, Sequence[float]],
+    *,
+    salt: str,
+    label: str = "images/s",
+    show: Callable[[float], str] = units.rate,
+) -> str:
+    """Images a second, or another figure, of everybody: the median, and the lowest and highest."""
     medians = [statistics.median(each) for each in rates.values()]
 
     def draw(axes: Axes) -> None:
@@ -33,14 +39,14 @@ def rates_plot(rates: Mapping[str, Sequence[float]], *, salt: str) -> str:
             else:
                 axes.barh(place, median, height=0.6, color=colour)
             axes.plot([min(each), max(each)], [place, place], color=INK, linewidth=1.6, solid_capstyle="butt")
-            _beside(axes, units.rate(median), max(each), place)
+            _beside(axes, show(median), max(each), place)
         _name_rows(axes, list(rates))
         if wide:
             axes.set(xscale="log", xlim=(min(map(min, rates.values())) / 1.5, max(map(max, rates.values())) * 2.5))
             _plain_numbers(axes, x=True)
         else:
             axes.set_xlim(0, max(map(max, rates.values())) * 1.15)
-        axes.set_xlabel(f"images/s{', logarithmic' if wide else ''}")
+        axes.set_xlabel(f"{label}{', logarithmic' if wide else ''}")
         dress(axes, grid="x")
 
     return drawn(0.9 + 0.38 * len(rates), draw, salt=salt)

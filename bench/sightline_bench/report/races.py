@@ -79,7 +79,7 @@ def section(results: Results) -> Iterator[str]:
     if not results.sweeps:
         yield document.paragraph(
             "Not looked for: a quick run takes all cores, and batches where they are expected to help."
-            if results.environment["quick"]
+            if results.environment.get("quick")
             else "No contestant of this run has settings to choose from.",
             kind="quiet",
         )

@@ -46,13 +46,14 @@ def summary(results: Results) -> str:
     lacking = sum(each.ratio is None for each in figures)
     counted = [f"{reached.count(True)} of {len(reached)} figures reached"]
     counted += [f"{reached.count(False)} missed"] * (False in reached) + [f"{lacking} not measured"] * bool(lacking)
-    run = [extent(environment), f"{environment['rounds']} rounds", f"{units.duration(environment['seconds'])} in all"]
-    return f"{', '.join(counted)}\n{', '.join(run)}, commit {commit_words(environment)}"
+    run = f"{extent(environment)}, {units.duration(environment['seconds'])} in all"
+    return f"{', '.join(counted)}\n{run}, commit {commit_words(environment)}"
 
 
 def extent(environment: Mapping[str, Any]) -> str:
-    """What kind of run it was."""
-    return "a quick run" if environment["quick"] else "a full run"
+    """What kind of run it was; measurements that know no quick runs do not tell."""
+    rounds = f", {environment['rounds']} rounds" if "rounds" in environment else ""
+    return f"{'a quick' if environment.get('quick') else 'a full'} run{rounds}"
 
 
 def _short(number: float) -> str:

@@ -32,6 +32,7 @@ Examples:
   sightline bench --quick
   sightline bench --images coco/val2017 --weights checkpoints/ --json bench.json --html bench.html
   sightline bench --from bench.json --html bench.html                  (the page again, without measuring)
+  sightline bench --from bench.json --from job_25k.json --html bench.html
   sightline bench --quick --only served_over_in_process,letterbox_ms
   sightline bench --only p99_over_queue_model --perf-analyzer /opt/bin/perf_analyzer --json load.json
   jq '.ratios | map_values(.median)' bench.json
@@ -91,19 +92,20 @@ Ctrl-C, 143 after SIGTERM; with --from, 0.
 )
 @click.option(
     "--from",
-    "results_file",
+    "results_files",
+    multiple=True,
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Show the results of this JSON file, and measure nothing.",
+    help="Show the results of this JSON file, and measure nothing; again for what was measured by other commands.",
 )
 @click.pass_context
-def command(context: click.Context, /, html_file: Path | None, results_file: Path | None, **choices: Any) -> None:
+def command(context: click.Context, /, html_file: Path | None, results_files: tuple[Path, ...], **choices: Any) -> None:
     """Measure Sightline on this machine beside what people use today, on the same images and weights.
 
     Served detectors against loops, pools, batches and other runtimes, and against their own parts without a server.
     """
     files = Files(json=choices.pop("json_file"), html=html_file)
-    if results_file is not None:
-        _show_again(context, results_file, files)
+    if results_files:
+        _show_again(context, results_files, files)
         return
     _check_installed()
     from sightline_bench.ratios.groups import GROUPS, check_keys
@@ -152,25 +154,26 @@ class Files:
             click.echo(f"the page is {self.html}")
 
 
-def _show_again(context: click.Context, file: Path, files: Files) -> None:
-    """The table and the page of an earlier run.
+def _show_again(context: click.Context, sources: Sequence[Path], files: Files) -> None:
+    """The table and the page of earlier runs.
 
     Raises:
-        UsageError: another option was given, which would be for measuring, or the file is another one.
+        UsageError: another option was given, which would be for measuring, or a file does not fit.
     """
     from sightline_bench.measure.results import read_results
+    from sightline_bench.report.joined import join
 
     others = [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name not in ("html_file", "results_file")
+        if parameter.name not in ("html_file", "results_files")
         and context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
     ]
     if others:
         raise click.UsageError(f"--from measures nothing, so that only --html goes with it, not {', '.join(others)}")
     try:
         files.check()
-        results = read_results(file)
+        results = join([(source.name, read_results(source)) for source in sources])
     except InvalidOptionError as error:
         raise click.UsageError(str(error)) from error
     _show(results)
@@ -208,12 +211,14 @@ def _measure(
 def _show(results: Results) -> None:
     from rich.console import Console
 
-    from sightline_bench.report.terminal import show
+    from sightline_bench.report.wording import summary
+    from sightline_bench.table import show
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _FILE_WIDTH  # of a pipe or a file nobody knows the width
-    show(results, console)
+    show(results.figures, console)
+    console.print(f"\n{summary(results)}", style="bold", markup=False)
 
 
 def _check_installed() -> None:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sightline_bench.measure.results import Figure, Results
+from sightline_bench.measure.results import Figure
 from sightline_bench.report import wording
 
 _STYLES = {True: "green", False: "red", None: "yellow"}
 
 
-def show(results: Results, console: Console) -> None:
-    """A line for each figure, below them under which setting each holds and what else to know, and how many reached."""
-    console.print(_figures(results))
+def show(figures: Mapping[str, Figure], console: Console) -> None:
+    """A line for each figure, and below them under which setting each holds and what else to know."""
+    console.print(_lines(figures))
     console.print()
-    console.print(_notes(results))
-    console.print()
-    console.print(Padding(Text(wording.summary(results), "bold"), (0, 1)))
+    console.print(_notes(figures))
 
 
-def _figures(results: Results) -> Table:
+def _lines(figures: Mapping[str, Figure]) -> Table:
     table = Table(box=None, pad_edge=True, header_style="dim", padding=(0, 1))
     table.add_column("figure", overflow="fold")
     for column in ("median", "low - high", "to reach"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for key, figure in results.figures.items():
+    for key, figure in figures.items():
         style = _STYLES[figure.reached]
         table.add_row(
             Text.assemble(figure.title, "\n", (key, "dim")),
@@ -40,11 +39,11 @@ def _figures(results: Results) -> Table:
     return table
 
 
-def _notes(results: Results) -> Table:
+def _notes(figures: Mapping[str, Figure]) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for key, figure in results.figures.items():
+    for key, figure in figures.items():
         table.add_row(Text(key), Text(wording.about(figure), "dim" if figure.ratio else "yellow"))
     return table
 
