@@ -215,3 +215,9 @@ def test_another_file_is_not_shown(tmp_path: Path) -> None:
     shown = run("--from", file)
     assert shown.exit_code == 2
     assert "schema is None" in shown.output
+
+
+def test_the_course_of_a_job_is_drawn_to_its_end(page: str) -> None:
+    drawn = page.split("The whole job", 1)[1].split("Steps of the server", 1)[0]
+    axis = [float(text) for text in re.findall(r"<text[^>]*>(\d+)</text>", drawn)]
+    assert axis.count(60.0) == 2, "both plots go over more than an hour"

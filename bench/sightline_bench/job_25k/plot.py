@@ -25,7 +25,7 @@ def throughput_plot(section: Mapping[str, Any]) -> str:
         axes.plot([each / scale for each in course.seconds], course.images_per_second, color=GREEN, linewidth=2.0)
         axes.axhline(section["images_per_second"], color=GREY, linewidth=1.0, linestyle=":")
         axes.set_ylabel("images/s")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max(course.images_per_second, default=1.0))
 
     return drawn(2.6, draw, salt="job throughput")
 
@@ -46,7 +46,7 @@ def memory_plot(section: Mapping[str, Any]) -> str:
         axes.stackplot(seconds, *stacked, labels=labels, colors=(*_COLOURS[: len(shown)], GREY), alpha=0.8)
         axes.set_ylabel("MB (PSS)")
         axes.set_ylim(bottom=0)
-        axes.legend(loc="lower right", fontsize=8.5, ncols=3)
+        axes.figure.legend(loc="outside upper center", fontsize=8.5, ncols=3, frameon=False)
 
     return drawn(3.2, draw, salt="job memory")
 
@@ -55,6 +55,7 @@ def _time_axis(axes: Axes, section: Mapping[str, Any]) -> float:
     """Dress the axes, and say by what to divide seconds."""
     long = section["seconds"] > _MINUTES_BEYOND
     axes.set_xlabel("minutes since the start" if long else "seconds since the start")
-    axes.set_xlim(left=0)
+    scale = 60.0 if long else 1.0
+    axes.set_xlim(0, max(section["samples"]["seconds"][-1], 1.0) / scale)
     dress(axes)
-    return 60.0 if long else 1.0
+    return scale

@@ -6,13 +6,10 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from sightline_bench.job_25k.section import SECTION, memory_by_name, throughput
+from sightline_bench.job_25k.plot import memory_plot, throughput_plot
+from sightline_bench.job_25k.section import SECTION
 from sightline_bench.measure.results import Results
 from sightline_bench.pages import document, units
-from sightline_bench.report import plots
-
-_DRAWN = 5
-"""Sorts of processes with a colour of their own; the others are drawn together."""
 
 
 def section(results: Results) -> Iterator[str]:
@@ -30,7 +27,8 @@ def section(results: Results) -> Iterator[str]:
         yield document.paragraph(note, kind="quiet")
     for problem in job["checks"]["problems"]:
         yield document.paragraph(problem, kind="warning")
-    yield from _course(job)
+    if len(job["samples"]["seconds"]) > 1:
+        yield from _course(job)
     yield from _tables(job)
 
 
@@ -45,23 +43,8 @@ def _cards(job: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _course(job: Mapping[str, Any]) -> Iterator[str]:
-    samples = job["samples"]
-    course = throughput(samples)
-    if len(course.seconds) > 1:
-        svg = plots.over_time_plot(course.seconds, {"images/s": course.images_per_second}, "images/s")
-        yield document.figure(svg, "Images a second over the course of the job.")
-    if len(samples["seconds"]) > 1:
-        svg = plots.over_time_plot(samples["seconds"], _memory(samples), "memory, GB", filled=True)
-        yield document.figure(svg, "Memory over the course of the job (PSS), all processes of a name together.")
-
-
-def _memory(samples: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Gigabytes of those that need most, and of all others."""
-    named = [(name, [each / 1e9 for each in values]) for name, values in memory_by_name(samples).items()]
-    drawn, others = dict(named[:_DRAWN]), [values for _, values in named[_DRAWN:]]
-    if others:
-        drawn["others"] = [sum(values) for values in zip(*others, strict=True)]
-    return drawn
+    yield document.figure(throughput_plot(job), "Images a second over the course of the job; dotted: the mean.")
+    yield document.figure(memory_plot(job), "Memory over the course of the job (PSS), processes of a name together.")
 
 
 def _tables(job: Mapping[str, Any]) -> Iterator[str]:

@@ -140,28 +140,6 @@ def stages_plot(rows: Mapping[str, Mapping[str, float]], colours: Mapping[str, s
     return drawn(1.3 + 0.29 * len(rows), draw, salt="stages")
 
 
-def over_time_plot(
-    times: Sequence[float], lines: Mapping[str, Sequence[float]], label: str, *, filled: bool = False
-) -> str:
-    """Values over the seconds of a run; `filled` stacks them."""
-
-    def draw(axes: Axes) -> None:
-        scale, unit = (60.0, "minutes") if times[-1] >= 300 else (1.0, "seconds")
-        moments = [each / scale for each in times]
-        if filled:
-            axes.stackplot(moments, *lines.values(), labels=list(lines), colors=PALETTE, linewidth=0)
-        else:
-            for colour, (name, values) in zip(PALETTE, lines.items(), strict=False):
-                axes.plot(moments, values, color=colour, linewidth=1.8, label=name)
-        axes.set(xlabel=f"{unit} since the start", ylabel=label, xlim=(0, moments[-1]))
-        axes.set_ylim(bottom=0, top=axes.get_ylim()[1] * 1.1)
-        dress(axes)
-        if len(lines) > 1:
-            axes.figure.legend(loc="outside upper center", ncols=min(3, len(lines)), frameon=False, fontsize=_SMALL)
-
-    return drawn(2.8 if filled else 2.4, draw, salt=label)
-
-
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.set_yticks(range(len(names)), list(names))
     axes.set_ylim(len(names) - 0.5, -0.5)
