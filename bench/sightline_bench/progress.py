@@ -53,13 +53,19 @@ class Progress:
     @property
     def expected_seconds(self) -> float:
         """Of the whole run, from its beginning; never less than what has passed."""
+        return self._expect()[0]
+
+    def _expect(self) -> tuple[float, bool]:
+        """`expected_seconds`, and whether the group that is measured has taken longer than was expected of it."""
         pace = self._seconds_of_done / self._expected_of_done if self._expected_of_done else 1.0
         current, *later = [pace * each for each in self._left.values()] or [0.0]
-        return (self._group_began - self._began) + max(current, self._clock() - self._group_began) + sum(later)
+        taken = self._clock() - self._group_began
+        return (self._group_began - self._began) + max(current, taken) + sum(later), taken > current
 
     def tell(self, line: str) -> None:
         """Print a line with the times before it."""
-        self._write(f"[{duration(self.seconds)} of about {duration(self.expected_seconds)}] {line}")
+        expected, late = self._expect()
+        self._write(f"[{duration(self.seconds)} of {'more than' if late else 'about'} {duration(expected)}] {line}")
 
     def done(self, group: str, *, remember: bool) -> float:
         """The group is measured: the seconds since the one before it was.
