@@ -21,6 +21,7 @@ from sightline_bench.measure.results import Results, read_results, write_results
 from sightline_bench.ratios.groups import all_keys
 from sightline_bench.report.joined import join
 from sightline_bench.report.page import render
+from sightline_bench.report.wording import summary
 from sightline_bench.table import show
 
 KEY = "served_over_in_process"
@@ -153,6 +154,7 @@ def test_a_run_that_was_cut_off_says_so(small: Results) -> None:
     cut = replace(small, environment={**small.environment, "complete": False})
     assert "This run was cut off" in render(cut)
     assert "This run was cut off" not in render(small)
+    assert "a full run, 3 rounds, cut off, 37:11 in all" in summary(cut)
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])

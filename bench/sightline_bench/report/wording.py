@@ -46,7 +46,8 @@ def summary(results: Results) -> str:
     lacking = sum(each.ratio is None for each in figures)
     counted = [f"{reached.count(True)} of {len(reached)} figures reached"]
     counted += [f"{reached.count(False)} missed"] * (False in reached) + [f"{lacking} not measured"] * bool(lacking)
-    run = f"{extent(environment)}, {units.duration(environment['seconds'])} in all"
+    cut = "" if environment.get("complete", True) else ", cut off"
+    run = f"{extent(environment)}{cut}, {units.duration(environment['seconds'])} in all"
     return f"{', '.join(counted)}\n{run}, commit {commit_words(environment)}"
 
 
