@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,9 +163,8 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path, group: Path) -> None:
 
 def test_a_job_that_cannot_run_says_why(tmp_path: Path, group: Path) -> None:
     job, _ = make_job(group, tmp_path, count=1)
-    job.output.joinpath("results.jsonl").mkdir()
-    with pytest.raises(MeasurementError, match=r"ended with [12]:(\n.*)*results\.jsonl"):
-        run_job(job)
+    with pytest.raises(MeasurementError, match=r"ended with 2:(\n.*)*nonsense"):
+        run_job(replace(job, formats=["nonsense"]))
 
 
 def rewritten(ran: Ran, folder: Path, change: Callable[[list[dict[str, Any]]], None]) -> list[str]:
