@@ -182,10 +182,15 @@ def test_results_are_shown_again(small: Results, tmp_path: Path) -> None:
 
 
 def test_what_several_commands_measured_is_one_page(small: Results, tmp_path: Path) -> None:
-    job = replace(small, figures={}, sections={"gpu": made_up_results.gpu(measured=False)})
-    together = join([("bench.json", small), ("gpu.json", job)])
+    without = replace(small, sections={"gpu": made_up_results.gpu(measured=False)})
+    gpu = replace(small, figures={}, sections={"gpu": made_up_results.gpu(measured=True)})
+    together = join([("bench.json", without), ("gpu.json", gpu)])
     assert together.figures == small.figures
-    assert together.sections == job.sections
+    assert (
+        together.sections
+        == gpu.sections
+        == join([("gpu.json", gpu), ("more.json", replace(without, figures={}))]).sections
+    )
     text = " ".join(Nesting(render(together)).text)
     assert "gpu.json" in text
     assert "sections.gpu" in text

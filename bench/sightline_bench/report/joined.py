@@ -16,7 +16,7 @@ _KEPT = ("command", "began", "seconds", "machine", "commit", "dirty")
 
 
 def join(files: Sequence[tuple[str, Results]]) -> Results:
-    """The first with all that the others have besides.
+    """The first with all that the others have besides; a section that was measured replaces one that was not.
 
     Args:
         files: names of files, and the results in each; at least one.
@@ -38,14 +38,19 @@ def join(files: Sequence[tuple[str, Results]]) -> Results:
             figures={**whole.figures, **results.figures},
             races=(*whole.races, *results.races),
             sweeps=(*whole.sweeps, *results.sweeps),
-            sections={**whole.sections, **results.sections},
+            sections={**whole.sections, **results.sections, **_measured(whole), **_measured(results)},
             environment={**whole.environment, _JOINED: [*whole.environment.get(_JOINED, []), origin]},
         )
     return whole
 
 
 def _names(results: Results) -> list[str]:
-    return [*results.figures, *(f"sections.{name}" for name in results.sections)]
+    return [*results.figures, *(f"sections.{name}" for name in _measured(results))]
+
+
+def _measured(results: Results) -> dict[str, Any]:
+    """Sections without those that only say why nothing was measured."""
+    return {name: told for name, told in results.sections.items() if told.get("measured", True)}
 
 
 def section(results: Results) -> Iterator[str]:
