@@ -26,8 +26,10 @@ def main() -> None:
     images = read_images(given.images)
     workers = open_parts(given.repository, given.model, workers=given.workers)
     # Copies, since the decoder writes into the same memory again.
-    decoded = [Pictures(*(np.copy(each) for each in workers[0].decode([path]))) for path in images]
-    pictures, shapes, rectangles = (np.concatenate(each) for each in zip(*decoded, strict=True))
+    decoded = [Pictures(*map(np.copy, workers[0].decode([path]))) for path in images]
+    pictures = np.concatenate([each.images for each in decoded])
+    shapes = np.concatenate([each.original_shapes for each in decoded])
+    rectangles = np.concatenate([each.rectangles_hw for each in decoded])
     free: SimpleQueue[Parts] = SimpleQueue()
     for parts in workers:
         free.put(parts)
