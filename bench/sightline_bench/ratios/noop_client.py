@@ -6,13 +6,14 @@ import resource
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sightline._options import DEFAULT_BATCH_SIZE, DEFAULT_IN_FLIGHT
 from sightline_bench.contestants.program import Program, Recipe, baseline
 from sightline_bench.load.driver import Driver, Target, choose_driver, serve
 from sightline_bench.load.loads import Load
-from sightline_bench.measure.rounds import Contestant, Pass, as_json, best, paired, take_turns
+from sightline_bench.measure.rounds import LEAST_ROUNDS, Contestant, Pass, Ratio, as_json, best, paired, take_turns
 from sightline_bench.noop import DEFAULT_NAME, write_noop_detector
 from sightline_bench.ratios.registry import Findings, Group, Key, Setting
 from sightline_bench.transports import payload_of
@@ -28,7 +29,7 @@ _PAYLOAD_BYTES = 100_000
 _IN_FLIGHT = (4, 16)
 _CLIENT, _BATCHES = "client", "client, batches"
 _PEAK = "peak_memory_bytes"
-_FEW, _MANY, _MANY_QUICK = 100, 100_000, 10_000
+_FEW, _MANY, _MANY_QUICK, _MANY_BATCHED = 100, 100_000, 5_000, 20_000
 
 
 class Sender:
@@ -112,19 +113,33 @@ def _cost(passes: Sequence[Pass]) -> str:
 
 
 def measure_memory(setting: Setting, wanted: frozenset[str]) -> Findings:
-    """The client's process alone, from its start on, for few images and for many."""
+    """The client's process alone, from its start on, for few images and for many; rounds are few, as they agree."""
     many = setting.count(quick=_MANY_QUICK, full=_MANY)
+    batched = setting.count(quick=_MANY_QUICK, full=_MANY_BATCHED)
     with serve(write_noop_detector(setting.workshop.scratch("noop")).parent) as server:
-        sizes = [
-            FreshProgram(_client(server.grpc_url, count, "--fresh", name=f"{count} images", batch=DEFAULT_BATCH_SIZE))
-            for count in (_FEW, many)
-        ]
-        passes = _turns(setting, MEMORY, sizes)
-    few_name, many_name = (size.name for size in sizes)
-    ratio = paired(passes[many_name], passes[few_name], lambda one: one.details[_PEAK])
-    note = f"a quick run: {many:,} images, not {_MANY:,}" if many < _MANY else ""
-    about = f"{many:,} / {_FEW} images of {_PAYLOAD_BYTES // 1000} kB, each new bytes, default settings"
-    figure = MEMORY.measured(ratio, about, note)
+
+        def fresh(count: int, batch: int) -> FreshProgram:
+            name = f"{count:,} images in requests of {batch}"
+            return FreshProgram(_client(server.grpc_url, count, "--fresh", name=name, batch=batch))
+
+        single = [fresh(_FEW, 1), fresh(many, 1)]
+        several = [fresh(_FEW, DEFAULT_BATCH_SIZE), fresh(batched, DEFAULT_BATCH_SIZE)]
+        passes = _turns(replace(setting, rounds=LEAST_ROUNDS), MEMORY, [*single, *several])
+
+    def growth(few: FreshProgram, more: FreshProgram) -> Ratio:
+        return paired(passes[more.name], passes[few.name], lambda one: one.details[_PEAK])
+
+    of_batches = growth(*several)
+    note = (
+        f"in requests of {DEFAULT_BATCH_SIZE}, {batched:,} / {_FEW} images: {of_batches.median:.3f} "
+        f"({of_batches.low:.3f} to {of_batches.high:.3f})"
+    )
+    if many < _MANY:
+        note = f"a quick run: {many:,} images, not {_MANY:,}; {note}"
+    about = (
+        f"{many:,} / {_FEW} images of {_PAYLOAD_BYTES // 1000} kB, each new bytes, one a request, default settings else"
+    )
+    figure = MEMORY.measured(growth(*single), about, note)
     return Findings(figures={MEMORY.name: figure}, sections={MEMORY.name: as_json(passes)})
 
 
