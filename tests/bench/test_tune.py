@@ -6,6 +6,7 @@ import json
 import os
 import random
 import stat
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -74,7 +75,7 @@ class World:
     """Serves simulated setups and remembers them."""
 
     def __init__(self, seconds: Callable[[Setup], float]) -> None:
-        self.seconds, self.clock, self.opened = seconds, [0.0], []
+        self.seconds, self.clock = seconds, [0.0]
         self.opened: list[Simulated] = []
         self.told: list[str] = []
 
@@ -133,12 +134,11 @@ def test_a_small_gain_changes_nothing() -> None:
 
 
 def test_what_was_lucky_once_has_to_be_lucky_again() -> None:
-    turns: dict[Setup, int] = {}
+    turns: Counter[str] = Counter()
 
     def seconds(setup: Setup) -> float:
-        turns[repr(setup)] = turns.get(repr(setup), 0) + 1  # type: ignore[index]
-        lucky = delay_of(setup) == 0 and turns[repr(setup)] <= 4  # type: ignore[index]
-        return 0.5 if lucky else 1.0
+        turns[str(setup)] += 1
+        return 0.5 if delay_of(setup) == 0 and turns[str(setup)] <= 4 else 1.0
 
     outcome = World(seconds).search(all_axes())
     assert outcome.best == START
@@ -198,8 +198,8 @@ def test_requests_of_the_client_are_recommended_and_not_part_of_what_is_written(
 
 
 def test_what_is_tried() -> None:
-    def tried(axis: int, **given: int) -> list[str]:
-        return [setup.words(START) for setup in all_axes(**given)[axis].challengers(START)]
+    def tried(axis: int, *, cores: int) -> list[str]:
+        return [setup.words(START) for setup in all_axes(cores=cores)[axis].challengers(START)]
 
     assert tried(0, cores=2) == ["traffic_net: instances 1", "traffic_net: threads 2"]
     assert tried(0, cores=1) == ["traffic_net: instances 1"]
