@@ -187,7 +187,8 @@ def test_the_time_is_kept_and_what_was_left_out_is_told() -> None:
     outcome = world.search(all_axes(), seconds=600)
     assert world.clock[0] <= 600
     assert outcome.rows
-    assert "how long decoding waits: letterbox_640: queue delay 0 µs" in outcome.left_out
+    late = "how long decoding waits (letterbox_640: queue delay 0"
+    assert any(each.startswith(late) for each in outcome.left_out)
     assert World(lambda setup: 10.0).search(all_axes(), seconds=60).rows == ()
 
 
@@ -362,7 +363,7 @@ def test_a_dry_run_shows_and_writes_nothing(tiny: Path, tmp_path: Path) -> None:
     words = ["tune", "tiny", "--repository", str(tiny), "--minutes", "0.01", "--dry-run", "--json", str(file)]
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 0, done.output
-    assert "tiny stays as it is" in done.output
+    assert "tiny stays as it is: there was no time to compare anything; give it more --minutes" in done.output
     assert "no time for: instances and threads of the network" in " ".join(done.output.split())
     content = json.loads(file.read_text())
     assert content["best"] == content["start"]

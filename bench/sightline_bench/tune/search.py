@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sightline.detections import Detections
-from sightline.errors import LaunchError, MeasurementError
+from sightline.errors import SightlineError
 from sightline.parity import compare
 from sightline_bench.measure.rounds import LEAST_ROUNDS, Figure, Pass, Ratio, paired, take_turns
 from sightline_bench.tune.setups import Axis, Setup
@@ -192,7 +192,8 @@ class _Search:
         setups = axis.challengers(self._champion.setup)
         count = self._budget.affordable(len(setups))
         words = [setup.words(self._champion.setup) for setup in setups]
-        self._left_out += [f"{axis.title}: {each}" for each in words[count:]]
+        if count < len(setups):
+            self._left_out.append(f"{axis.title} ({'; '.join(words[count:])})")
         with ExitStack() as stack:
             opened = [self._open(axis, setup, stack) for setup in setups[:count]]
             challengers = [each for each in opened if each is not None]
@@ -214,16 +215,16 @@ class _Search:
         begun = self._budget.clock()
         try:
             trial = self._open_trial(setting, setup, self._champion)
-        except (LaunchError, MeasurementError) as error:
+            stack.callback(trial.close)
+            self._budget.opening = max(self._budget.opening, self._budget.clock() - begun)
+            if difference := _difference(self._start.found, trial.found):
+                self._add(axis.title, setting, (), None, f"refused: {difference}")
+                return None
+            trial.images = self._start.images
+            trial.one_pass()
+        except SightlineError as error:
             self._add(axis.title, setting, (), None, f"cannot be served: {error}")
             return None
-        stack.callback(trial.close)
-        self._budget.opening = max(self._budget.opening, self._budget.clock() - begun)
-        if difference := _difference(self._start.found, trial.found):
-            self._add(axis.title, setting, (), None, f"refused: {difference}")
-            return None
-        trial.images = self._start.images
-        trial.one_pass()
         return trial
 
     def _first_look(self, axis: Axis, challengers: Sequence[Contestant]) -> Contestant | None:
@@ -237,7 +238,7 @@ class _Search:
         hopeful = ratios[best.name].median > 1
         self._add(axis.title, _CHAMPION, champion, None, "")
         for each in challengers:
-            verdict = "looks best" if hopeful and each is best else "no better" if ratios[each.name].median <= 1 else ""
+            verdict = "no better" if ratios[each.name].median <= 1 else "looks best" if each is best else "not the best"
             self._add(axis.title, each.name, passes[each.name], ratios[each.name], verdict)
         return best if hopeful else None
 

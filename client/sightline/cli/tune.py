@@ -168,7 +168,10 @@ def _finish(tuned: Tuned, choices: dict[str, Any]) -> None:
 def _findings(tuned: Tuned) -> Iterator[str]:
     outcome = tuned.outcome
     if outcome.gain is None:
-        yield click.style(f"{tuned.detector.name} stays as it is: nothing beats the spread", fg="green")
+        nothing = "nothing is better by more than the spread"
+        if not outcome.rows:
+            nothing = "there was no time to compare anything; give it more --minutes, or the machine less to do"
+        yield click.style(f"{tuned.detector.name} stays as it is: {nothing}", fg="green" if outcome.rows else "yellow")
     else:
         what = "images/s" if tuned.options.objective == "throughput" else "in p95"
         gain = f"{outcome.gain.median:.2f} times as fast {what} ({outcome.gain.low:.2f} - {outcome.gain.high:.2f})"
