@@ -36,7 +36,7 @@ from sightline_export.sample import BUNDLED_FOLDER
 from sightline_export.schedule import NETWORK_SCHEDULE, PREPROCESSING_SCHEDULE, read_schedule
 
 START = Setup({"letterbox_640": PREPROCESSING_SCHEDULE, "traffic_net": NETWORK_SCHEDULE})
-PLANTED_MICROSECONDS = 150_000
+PLANTED_MICROSECONDS = 500_000
 
 
 def detections(count: int) -> Detections:
@@ -228,8 +228,10 @@ def test_a_planted_delay_is_found_and_another_is_not_taken(tiny: Path) -> None:
     found = {}
 
     def values(setup: Setup) -> list[Setup]:
-        delays = (2 * PLANTED_MICROSECONDS, 0)
-        return [setup.having("tiny_net", replace(planted, max_queue_delay_microseconds=each)) for each in delays]
+        slow = replace(planted, max_queue_delay_microseconds=2 * PLANTED_MICROSECONDS, instances=1, threads=2)
+        fast = replace(planted, max_queue_delay_microseconds=0, instances=1, preferred_batch_sizes=(4, 8))
+        one_decoder = setup.having("letterbox_320", replace(PREPROCESSING_SCHEDULE, threads=1))
+        return [one_decoder.having("tiny_net", each) for each in (slow, fast)]
 
     def open_trial(name: str, setup: Setup, champion: Contestant) -> Trial:
         trial = Trial(name, setup, detector, options, pictures)
@@ -240,7 +242,7 @@ def test_a_planted_delay_is_found_and_another_is_not_taken(tiny: Path) -> None:
         return setup.schedules["tiny_net"].max_queue_delay_microseconds
 
     with closing(Trial("start", Setup(detector.schedules()), detector, options, pictures)) as start:
-        start.calibrate = lambda: setattr(start, "images", 2)  # type: ignore[method-assign]
+        start.calibrate = lambda: setattr(start, "images", 1)  # type: ignore[method-assign]
         outcome = search(
             start,
             [Axis("delay", values)],
@@ -263,7 +265,8 @@ def test_a_planted_delay_is_found_and_another_is_not_taken(tiny: Path) -> None:
             assert np.array_equal(after[image].boxes_xyxy, expected.boxes_xyxy)
             assert np.array_equal(after[image].scores, expected.scores)
     assert sum(len(each) for each in before.values())
-    assert keep(detector, outcome.best.schedules) == [tiny / "tiny_net" / CONFIG_FILE]
+    changed = [tiny / model / CONFIG_FILE for model in ("letterbox_320", "tiny_net")]
+    assert keep(detector, outcome.best.schedules) == changed
     assert delay_in(Setup(read_detector(tiny, "tiny").schedules())) == 0
 
 

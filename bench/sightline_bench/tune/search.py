@@ -248,7 +248,7 @@ class _Search:
         passes = self._turns([champion, challenger], FINAL_ROUNDS)
         ratio = paired(passes[challenger.name], passes[champion.name], self._figure)
         taken = ratio.low > 1 and ratio.median >= 1 + LEAST_GAIN
-        self._add(title, f"{_CHAMPION}, again", passes[champion.name], None, "")
+        self._add(title, f"{champion.name}, again", passes[champion.name], None, "")
         verdict = "taken" if taken else "within the spread" if ratio.high > 1 else "no better"
         self._add(title, f"{challenger.name}, again", passes[challenger.name], ratio, verdict, taken=taken)
         return taken
