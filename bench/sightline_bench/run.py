@@ -12,6 +12,7 @@ from typing import Any
 
 from sightline.errors import MeasurementError, SightlineError
 from sightline_bench.contestants.race import Race, Sweep
+from sightline_bench.gpu.absence import SECTION, absence
 from sightline_bench.measure.machine import describe_commit, describe_machine, describe_versions
 from sightline_bench.measure.results import Figure, Results
 from sightline_bench.ratios.registry import Findings, Group, Setting
@@ -24,7 +25,8 @@ def run_groups(groups: Sequence[Group], setting: Setting, wanted: frozenset[str]
     figures: dict[str, Figure] = {}
     races: list[Race] = []
     sweeps: list[Sweep] = []
-    sections: dict[str, Any] = {}
+    sections: dict[str, Any] = {SECTION: absence()}
+    setting.tell(f"GPU: not measured: {sections[SECTION]['reason']}")
     seconds: dict[str, float] = {}
     for group in groups:
         names = frozenset(key.name for key in group.keys) & wanted

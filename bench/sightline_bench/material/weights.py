@@ -11,6 +11,7 @@ ARCHITECTURES = {
     "yolov3-tinyu": "yolov3-tiny.yaml",
     "yolov5nu": "yolov5n.yaml",
     "yolov8n": "yolov8n.yaml",
+    "yolov8m": "yolov8m.yaml",
 }
 """What stands in for a checkpoint, by its name."""
 
