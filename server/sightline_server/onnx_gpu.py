@@ -71,7 +71,7 @@ class OnnxRuntimeGpuEngine:
         self.version: str = onnxruntime.__version__
         if lack := lacking_provider(onnxruntime.get_available_providers(), provider.name, self.version):
             raise LaunchError(lack)
-        complaints = load_libraries(onnxruntime)
+        complaints = _load_libraries(onnxruntime)
         options = onnxruntime.SessionOptions()
         # What little runs on the CPU takes no core from the decoder while it waits.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -128,7 +128,7 @@ def _device_option(provider: Provider, device: CudaDevice) -> dict[str, str]:
     return {"device_id": str(device.index)} if provider.memory == "cuda" else {}
 
 
-def load_libraries(onnxruntime: Any) -> str:
+def _load_libraries(onnxruntime: Any) -> str:
     """Load CUDA and cuDNN from Python packages where they are installed; what it complains of, on one line."""
     preload = getattr(onnxruntime, "preload_dlls", None)
     if preload is None:  # before 1.21: the system's own are looked for when a session begins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -10,19 +11,17 @@ import pytest
 from sightline_bench.gpu import smi
 
 MIB = 2**20
-PRINTED = """\
-#!/bin/sh
-case "$*" in
-*--loop-ms=*)
-  while :; do
-    echo '97, 41, 8123, 412.55, 1755'
-    echo '[N/A], [N/A], 9000, [N/A], [N/A]'
-    echo 'Unable to determine the device handle for GPU0000:01:00.0: Unknown Error'
-    sleep 0.02
-  done ;;
-*) echo 'NVIDIA H100 PCIe, 580.65.06, 81559 MiB, 9.0, Disabled, 350.00 W' ;;
-esac
+PRINTED = f"""\
+#!{sys.executable} -IS
+import sys, time
+while any(word.startswith("--loop-ms=") for word in sys.argv):
+    print("97, 41, 8123, 412.55, 1755")
+    print("[N/A], [N/A], 9000, [N/A], [N/A]")
+    print("Unable to determine the device handle for GPU0000:01:00.0: Unknown Error")
+    time.sleep(0.02)
+print("NVIDIA H100 PCIe, 580.65.06, 81559 MiB, 9.0, Disabled, 350.00 W")
 """
+"""Flushes nothing, so that a pipe would hold its lines back."""
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from sightline_bench.profile.detector import find_detector
 from sightline_export.config import CONFIG_FILE, parse, render
 from sightline_server.launcher import EmbeddedServer, ServerOptions
 
-_TRIAL_IMAGES = 64
+_LISTED = 50_000
+"""Photos in a client's list: more than it goes over in a pass."""
+_TRIAL_SHARE = 0.1
 _READY_SECONDS = 900.0
 """Every batch size is tried before a network is ready, and there are up to 64."""
 
@@ -93,17 +96,25 @@ class Served:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()
+        self._programs = []
+        self._stack.close()
 
     def warm_up(self) -> None:
         """Start the clients, and find out how many photos make a pass."""
-        self._start(_TRIAL_IMAGES)
-        self.one_pass()
-        trial = self.one_pass()
-        wanted = round(trial.images_per_second * self._seconds / self._chain.clients)
-        self._stop()
-        self._start(max(_TRIAL_IMAGES, wanted))
-        self.one_pass()
+        self._start()
+        images = 2 * self._chain.batch
+        self._go_over(images)
+        while (trial := self.one_pass()).seconds < _TRIAL_SHARE * self._seconds:
+            images *= 2
+            self._go_over(images)
+        self._go_over(round(trial.images_per_second * self._seconds / self._chain.clients))
+
+    def _go_over(self, images: int) -> None:
+        """So many in each client's passes from now on, in whole requests."""
+        batch = self._chain.batch
+        images = min(_LISTED // batch, max(1, images // batch)) * batch
+        for program in self._programs:
+            program.recipe = replace(program.recipe, images=images)
 
     def one_pass(self) -> Pass:
         """All clients, each over its photos; from the first that begins to the last that ends."""
@@ -121,11 +132,11 @@ class Served:
     def _spent(self) -> float:
         return tree_seconds(self._server.pid) + sum(tree_seconds(program.pid) for program in self._programs)
 
-    def _start(self, images: int) -> None:
+    def _start(self) -> None:
         chain = self._chain
         for number in range(chain.clients):
-            listing = self._folder / f"{images}-{number}.txt"
-            listing.write_text("".join(f"{file}\n" for file in self._turned(number, images)), encoding="utf-8")
+            listing = self._folder / f"{number}.txt"
+            listing.write_text("".join(f"{file}\n" for file in self._turned(number, _LISTED)), encoding="utf-8")
             options = ["--images", listing, "--url", self._server.grpc_url, "--model", chain.model]
             options += ["--batch", chain.batch]
             recipe = Recipe(
@@ -133,7 +144,7 @@ class Served:
                 title="a client",
                 script="stream_photos.py",
                 command=(sys.executable, *map(str, (baseline("stream_photos.py"), *options))),
-                images=images,
+                images=chain.batch,
             )
             self._programs.append(self._stack.enter_context(Program(recipe)))
         for program in self._programs:
@@ -144,7 +155,3 @@ class Served:
         files: Sequence[Path] = self._photos.files
         start = number * len(files) // self._chain.clients
         return islice(cycle([*files[start:], *files[:start]]), count)
-
-    def _stop(self) -> None:
-        self._programs = []
-        self._stack.close()

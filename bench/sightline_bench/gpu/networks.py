@@ -73,9 +73,9 @@ class Network:
             ]
         if choice.cuda_graph:
             plain = self._engine(file, 0, 1)
-            outputs = plain.run({name: given[name] for name in plain.inputs})
-            captured = CapturedOnnxRuntime(file, {name: given[name] for name in plain.inputs}, outputs, device=DEVICE)
-            return [_counting(captured.run)]
+            captured = CapturedOnnxRuntime(file, device=open_device(DEVICE))
+            captured.capture(given, plain.run({name: given[name] for name in plain.inputs}))
+            return [_counting(captured.replay)]
         return [self._job(file, stream, choice.streams, given) for stream in range(choice.streams)]
 
     def _job(self, file: Path, stream: int, streams: int, given: Arrays) -> Job:

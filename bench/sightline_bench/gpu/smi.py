@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -141,13 +142,12 @@ class Watch:
         if not self.problem:
             command = [PROGRAM, "-i", gpu_name(), f"--query-gpu={','.join(_QUERIED)}"]
             command += ["--format=csv,noheader,nounits", f"--loop-ms={_SAMPLE_MILLISECONDS}"]
+            # To a terminal, unlike to a pipe, every program writes a line when it is whole.
+            self._terminal, theirs = os.openpty()
             self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
+                command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.STDOUT, start_new_session=True
             )
+            os.close(theirs)
             self._reader = threading.Thread(target=self._read, daemon=True)
             self._reader.start()
         return self
@@ -174,8 +174,8 @@ class Watch:
         return recent[-1].used_bytes
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
+        # The terminal's end comes as an error, once nobody has its other side open.
+        with os.fdopen(self._terminal, encoding="utf-8", errors="replace") as lines, contextlib.suppress(OSError):
             for line in lines:
                 if sample := parse(line, time.monotonic()):
                     self._samples.append(sample)

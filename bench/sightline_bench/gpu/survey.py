@@ -11,7 +11,7 @@ from typing import Literal
 from sightline.errors import SightlineError
 from sightline_bench.gpu import smi
 from sightline_bench.gpu.absence import why_none
-from sightline_server.gpu import find_gpus
+from sightline_server.gpu import CANNOT_SHARE, NO_GPUS, Gpus, find_gpus
 from sightline_server.locate import locate_triton
 
 Place = Literal["gpu", "cpu"]
@@ -53,6 +53,7 @@ class Survey:
 
 def survey(place: Place) -> Survey:
     """Look for everything."""
+    gpus = find_gpus() if place == "gpu" else NO_GPUS
     there: dict[str, str] = {}
     lacks: dict[str, str] = {}
 
@@ -61,7 +62,7 @@ def survey(place: Place) -> Survey:
         (lacks if why else there)[name] = why or what
 
     if place == "gpu":
-        note(DRIVER, _driver)
+        note(DRIVER, lambda: _driver(gpus))
         note(WATCH, lambda: ("samples use and memory", smi.lacking()))
         note(ENGINE, lambda: _package("onnxruntime", "onnxruntime-gpu", refuse=_without_cuda))
         note(TENSORRT, lambda: _package("tensorrt", "tensorrt", "tensorrt-cu13", "tensorrt-cu12"))
@@ -71,12 +72,13 @@ def survey(place: Place) -> Survey:
     note(DALI, lambda: _package("nvidia.dali", "nvidia-dali-cuda120", "nvidia-dali-cuda130"))
     note(GRAPHS, lambda: _package("onnx", "onnx"))
     note(PICTURES, lambda: _package("cv2", "opencv-python-headless", "opencv-python"))
-    note(TRITON, _triton)
+    note(TRITON, lambda: _triton(gpus))
     return Survey(place=place, there=there, lacks=lacks, gpu=smi.describe() if place == "gpu" else {})
 
 
-def _driver() -> tuple[str, str]:
-    gpus = find_gpus()
+def _driver(gpus: Gpus) -> tuple[str, str]:
+    if gpus.problem.startswith(CANNOT_SHARE):
+        return "there, but for Triton", ""
     if lack := why_none(gpus):
         return "", lack
     return f"{gpus.count} GPU{'s' if gpus.count > 1 else ''}, of which the first is measured; {gpus.library}", ""
@@ -111,7 +113,9 @@ def _version(distributions: tuple[str, ...]) -> str:
     return "of unknown version"
 
 
-def _triton() -> tuple[str, str]:
+def _triton(gpus: Gpus) -> tuple[str, str]:
+    if gpus.problem.startswith(CANNOT_SHARE):
+        return "", gpus.problem
     try:
         files = locate_triton()
     except SightlineError as error:
