@@ -11,6 +11,7 @@ from typing import Any
 
 from sightline.errors import MeasurementError, SightlineError
 from sightline_bench.contestants.race import Race, Sweep
+from sightline_bench.gpu.absence import SECTION, absence
 from sightline_bench.measure.machine import describe_commit, describe_machine, describe_versions
 from sightline_bench.measure.results import Figure, Results
 from sightline_bench.progress import Progress
@@ -43,7 +44,9 @@ def run_groups(
             `complete` false until the last.
     """
     chosen = groups_of(groups, wanted)
-    record = _Record(setting, progress)
+    no_gpu = absence()
+    progress.tell(f"GPU: not measured: {no_gpu['reason']}")
+    record = _Record(setting, progress, {SECTION: no_gpu})
     for number, group in enumerate(chosen, start=1):
         names = _names(group) & wanted
         progress.tell(f"{group.name}, {number} of {len(chosen)} groups")
@@ -58,12 +61,12 @@ def run_groups(
 class _Record:
     """What was found so far, and where and when."""
 
-    def __init__(self, setting: Setting, progress: Progress) -> None:
+    def __init__(self, setting: Setting, progress: Progress, sections: dict[str, Any]) -> None:
         self._progress = progress
         self._figures: dict[str, Figure] = {}
         self._races: list[Race] = []
         self._sweeps: list[Sweep] = []
-        self._sections: dict[str, Any] = {}
+        self._sections = sections
         self._seconds: dict[str, float] = {}
         self._fixed = {
             "quick": setting.quick,

@@ -91,8 +91,9 @@ def open_plan(config: Mapping[str, Any], file: Path, device: int | None) -> tupl
 
 def _open_on_gpu(config: Mapping[str, Any], file: Path, device: int) -> tuple[Engine, EngineInfo]:
     engine = open_on_gpu(file, device)
-    for batch_size in range(1, int(config["max_batch_size"]) + 1):
-        # Each size makes the GPU's libraries choose and load code, which clients are not to wait for.
+    for batch_size in range(int(config["max_batch_size"]), 0, -1):
+        # Each size makes the GPU's libraries choose and load code, which clients are not to wait for. The largest comes
+        # first: what is allocated for it holds the others, where growing sizes would each take more.
         engine.run(sample_inputs(config, batch_size))
     asked = _asked(config)
     computes = "fp16" if asked == "fp16" else engine.precision

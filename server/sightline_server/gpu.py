@@ -19,6 +19,8 @@ from typing import Any
 
 DRIVER_LIBRARY = "libcuda.so.1"
 INSTALL_COMMAND = "make install-gpu (pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]')"
+CANNOT_SHARE = "processes cannot share a GPU's memory here"
+"""How a problem begins that keeps Triton's models from a GPU, but not a single process."""
 _CUDA_PROVIDER_LIBRARY = "libonnxruntime_providers_cuda.so"
 _TIMEOUT_SECONDS = 60.0
 _SHARING_TIMEOUT_SECONDS = 30.0
@@ -113,12 +115,12 @@ def _sharing_problem(cuda: Any) -> str:
     try:
         handle = share_memory(cuda)
     except CudaError as error:
-        return f"processes cannot share a GPU's memory here: {error}"
+        return f"{CANNOT_SHARE}: {error}"
     command = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), handle.hex()]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=_SHARING_TIMEOUT_SECONDS, check=False
     )  # which ends before this process, whose memory it is
-    return f"processes cannot share a GPU's memory here: {done.stderr.strip()[-200:]}" if done.returncode else ""
+    return f"{CANNOT_SHARE}: {done.stderr.strip()[-200:]}" if done.returncode else ""
 
 
 def share_memory(cuda: Any) -> bytes:

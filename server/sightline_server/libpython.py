@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 from pathlib import Path
@@ -16,6 +17,8 @@ def find_libpython() -> Path | None:
         Path("/usr/lib") / str(sysconfig.get_config_var("MULTIARCH") or ""),
         Path("/usr/lib64"),
         Path("/usr/local/lib"),
+        # One that was brought to a machine where nothing can be installed.
+        *(Path(folder) for folder in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if folder),
     ]
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
 

@@ -12,6 +12,7 @@ import pytest
 from tests.server.letterbox_reference import Image, letterbox
 
 from sightline.detector_info import DetectorInfo
+from sightline_bench.gpu.captured import CapturedOnnxRuntime
 from sightline_export.tensorrt.network import plan_graph, read_served
 from sightline_server.cuda import CudaDevice
 from sightline_server.engines import Arrays, OnnxRuntimeEngine
@@ -59,3 +60,18 @@ def test_heads_agree(
     for threshold in THRESHOLDS:
         given = inputs_of(pictures, threshold)
         assert_alike(on_gpu.run(given), on_cpu.run(given))
+
+
+@pytest.mark.usefixtures("cuda_onnxruntime")
+def test_a_captured_graph_finds_the_same(
+    served_graph: Path, info: DetectorInfo, pictures: Mapping[str, bytes], tmp_path: Path
+) -> None:
+    file = tmp_path / "static.onnx"
+    onnx.save(plan_graph(read_served(served_graph), info, "fp32"), file)
+    device = CudaDevice(0)
+    given = inputs_of(pictures, THRESHOLDS[1])
+    wanted = OnnxRuntimeGpuEngine(file, device=device).run(given)
+    captured = CapturedOnnxRuntime(file, device=device)
+    captured.capture(given, wanted)
+    for _ in range(4):
+        assert_alike(captured.replay(), wanted)

@@ -6,7 +6,6 @@ import importlib.util
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import onnx
 import pytest
@@ -16,8 +15,9 @@ from tests.gpu.test_heads import assert_alike, inputs_of
 from sightline.contract import MAX_BATCH_SIZE, MODEL_VERSION, TENSORRT_BACKEND, TENSORRT_FILE, network_name
 from sightline.detections import Detections
 from sightline.detector_info import DetectorInfo
-from sightline.errors import LaunchError
+from sightline.errors import LaunchError, MeasurementError
 from sightline.parity import compare, export_bar
+from sightline_bench.gpu.plans import CapturedPlan, build_plan
 from sightline_export.config import CONFIG_FILE, parse, render
 from sightline_export.tensorrt.network import plan_graph, read_served
 from sightline_server.cuda import CudaDevice
@@ -33,29 +33,7 @@ pytestmark = [
 
 def build(graph: onnx.ModelProto) -> bytes:
     """The plan of a graph, for 1 to `MAX_BATCH_SIZE` images."""
-    import tensorrt
-
-    logger = tensorrt.Logger(tensorrt.Logger.WARNING)
-    builder = tensorrt.Builder(logger)
-    typed = getattr(tensorrt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)  # the only way since TensorRT 11
-    network = builder.create_network(0 if typed is None else 1 << int(typed))
-    parser = tensorrt.OnnxParser(network, logger)
-    assert parser.parse(graph.SerializeToString()), [str(parser.get_error(i)) for i in range(parser.num_errors)]
-    config = builder.create_builder_config()
-    config.add_optimization_profile(_profile(builder, network))
-    config.clear_flag(tensorrt.BuilderFlag.TF32)  # as `sightline tensorrt build` does
-    plan = builder.build_serialized_network(network, config)
-    assert plan is not None, "TensorRT builds no plan of it; its log says why"
-    return bytes(plan)
-
-
-def _profile(builder: Any, network: Any) -> Any:
-    profile = builder.create_optimization_profile()
-    for index in range(network.num_inputs):
-        tensor = network.get_input(index)
-        sizes = [(count, *tuple(tensor.shape)[1:]) for count in (1, MAX_BATCH_SIZE // 2, MAX_BATCH_SIZE)]
-        profile.set_shape(tensor.name, *sizes)
-    return profile
+    return build_plan(graph.SerializeToString(), most=MAX_BATCH_SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +60,21 @@ def test_a_plan_finds_what_onnx_runtime_finds(
 
 @pytest.mark.xfail(
     reason="the operator's count of boxes is data: should TensorRT build it one day, plans need no head of their own",
-    raises=AssertionError,
+    raises=MeasurementError,
     strict=True,
 )
 def test_the_operators_head(served_graph: Path) -> None:
     build(read_served(served_graph))
+
+
+def test_a_captured_plan_finds_the_same(plans: Mapping[str, Path], pictures: Mapping[str, bytes]) -> None:
+    device = CudaDevice(0)
+    engine = CapturedPlan(plans["fp32"], device=device, precision="fp32")
+    given = inputs_of(pictures, 0.25)
+    wanted = {name: values.copy() for name, values in engine.run(given).items()}
+    engine.capture({name: device.place(name, values) for name, values in given.items()})
+    for _ in range(3):
+        assert_alike(engine.replay(), wanted)
 
 
 def test_a_batch_beyond_the_plan(plans: Mapping[str, Path], pictures: Mapping[str, bytes]) -> None:

@@ -15,6 +15,7 @@ ARCHITECTURES = {
     "yolov3-tinyu": "yolov3-tiny.yaml",
     "yolov5nu": "yolov5n.yaml",
     "yolov8n": "yolov8n.yaml",
+    "yolov8m": "yolov8m.yaml",
     "yolov10n": "yolov10n.yaml",
     "yolo11n": "yolo11n.yaml",
     "yolo26n": "yolo26n.yaml",

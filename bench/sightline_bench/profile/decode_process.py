@@ -21,17 +21,25 @@ _WARM = 2
 """Files that both see before anything is timed."""
 
 
-def decoding_pipeline(threads: int) -> Callable[[Sequence[bytes]], Any]:
-    """DALI's decoder, as our preprocessing uses it on a CPU, and nothing behind it."""
+def decoding_pipeline(
+    threads: int, *, batch_size: int = 1, device: int | None = None, hardware_load: float = 1.0
+) -> Callable[[Sequence[bytes]], Any]:
+    """DALI's decoder, as our preprocessing uses it, and nothing behind it.
+
+    Args:
+        threads: of the processor.
+        batch_size: most files in a run.
+        device: number of the GPU that decodes; None for the CPU.
+        hardware_load: share of a batch for a GPU's hardware decoder.
+    """
     from nvidia.dali import Pipeline as DaliPipeline
     from nvidia.dali import fn, types
 
-    pipeline = DaliPipeline(batch_size=1, num_threads=threads, device_id=None, prefetch_queue_depth=1)
+    pipeline = DaliPipeline(batch_size=batch_size, num_threads=threads, device_id=device, prefetch_queue_depth=1)
+    options = {"device": "cpu"} if device is None else {"device": "mixed", "hw_decoder_load": hardware_load}
     with pipeline:
         encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1, device="cpu")
-        pipeline.set_outputs(
-            fn.decoders.image(encoded, device="cpu", output_type=types.RGB, jpeg_fancy_upsampling=True)
-        )
+        pipeline.set_outputs(fn.decoders.image(encoded, output_type=types.RGB, jpeg_fancy_upsampling=True, **options))
     pipeline.build()
     return lambda files: pipeline.run(encoded=[np.frombuffer(data, np.uint8) for data in files])
 
