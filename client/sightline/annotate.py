@@ -186,9 +186,10 @@ def label_boxes(
 
 def _are_free(boxes_xyxy: FloatArray, others_xyxy: FloatArray) -> npt.NDArray[np.bool_]:
     """Whether each box has no area in common with any of the others."""
-    overlaps = (boxes_xyxy[:, None, :2] < others_xyxy[:, 2:]) & (others_xyxy[:, :2] < boxes_xyxy[:, None, 2:])
-    free: npt.NDArray[np.bool_] = ~overlaps.all(axis=2).any(axis=1)
-    return free
+    apart: npt.NDArray[np.bool_] = np.logical_or(
+        boxes_xyxy[:, None, :2] >= others_xyxy[:, 2:], others_xyxy[:, :2] >= boxes_xyxy[:, None, 2:]
+    )
+    return np.asarray((apart[..., 0] | apart[..., 1]).all(axis=1))
 
 
 @cache

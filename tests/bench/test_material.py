@@ -12,6 +12,7 @@ from sightline_bench.material.photos import find_images, photos_of_size, take
 from sightline_bench.material.weights import find_weights
 from sightline_bench.material.workshop import Workshop, digest_of_export, run_command
 from sightline_export.sample import BUNDLED_FOLDER
+from sightline_export.sources.quiet import import_ultralytics
 
 
 @pytest.fixture
@@ -75,6 +76,15 @@ def test_weights_that_are_missing_are_replaced_and_told(workshop: Workshop, tmp_
     assert "random weights" in weights.note
     assert find_weights("yolov8n", None, workshop).note.startswith("no --weights given")
     assert told == ["making yolov8n-random, once"]
+
+
+def test_random_weights_can_find_as_much_as_trained_ones(workshop: Workshop) -> None:
+    images = find_images(BUNDLED_FOLDER)[:8]
+    weights = find_weights("yolov8n", None, workshop, realistic_in=images)
+    model = import_ultralytics().YOLO(str(weights.file), task="detect")
+    found = [len(model.predict(str(each), rect=False, verbose=False, device="cpu")[0].boxes) for each in images]
+    assert sum(found) == pytest.approx(7 * len(images), abs=len(images))
+    assert "7 objects in a picture on average" in weights.note
 
 
 def test_pictures_are_spread_evenly(workshop: Workshop) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 from sightline_bench.measure.usage import process_name, pss_bytes, seconds_by_process, tree
 
 _CHUNK_BYTES = 1 << 20
+_ENDED = "ended"
+"""As `process_name` calls processes that cannot be asked any more."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,9 @@ class Watch:
             cpu_seconds={pid: seconds - self._spent.get(pid, 0.0) for pid, seconds in spent.items()},
             memory_bytes={pid: pss_bytes(pid) for pid in tree(self.root)},
         )
-        for pid in (sample.memory_bytes.keys() | spent.keys()) - self.names.keys():
-            self.names[pid] = self.titles.get(pid) or process_name(pid)
+        for pid in sample.memory_bytes.keys() | spent.keys():
+            if self.names.get(pid, _ENDED) == _ENDED:  # one that only begins has no name yet
+                self.names[pid] = self.titles.get(pid) or process_name(pid) or _ENDED
         self.samples.append(sample)
         return sample
 

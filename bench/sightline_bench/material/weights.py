@@ -65,7 +65,7 @@ def find_weights(name: str, folder: Path | None, workshop: Workshop, *, realisti
     made_of = [architecture, digest_of_export(), versions_of("torch", "ultralytics"), *map(str, pictures)]
     place = workshop.once(f"{name}-random{'-realistic' if pictures else ''}", of=made_of, make=make)
     where = f"no {name}.pt in {folder}" if folder is not None else "no --weights given"
-    found = f", which find some {_OBJECTS} objects in a picture" if pictures else ""
+    found = f", which find some {_OBJECTS} objects in a picture on average" if pictures else ""
     return Weights(place / f"{name}.pt", f"{where}: {architecture} with random weights{found}, on both sides")
 
 
@@ -105,7 +105,7 @@ def _find_as_much(model: Any, file: Path, pictures: Sequence[Path]) -> None:
 
 
 def _settle(model: Any, pictures: Sequence[Path]) -> None:
-    """Have the batch norms expect such pictures, so that not all objects are found in a few of them."""
+    """Have the batch norms expect such pictures, so that objects are found in more of them."""
     import numpy as np
     import torch
 
