@@ -78,7 +78,7 @@ def measure_speed(setting: Setting, wanted: frozenset[str]) -> Findings:
     driver = choose_driver(setting.perf_analyzer, setting.workshop)
     if driver.program is None:
         return Findings(figures={SPEED.name: SPEED.lacking(driver.note)})
-    count = setting.count(quick=1000, full=4000)
+    count = setting.count(quick=3000, full=6000)
     with serve(write_noop_detector(setting.workshop.scratch("noop")).parent) as server:
         target = Target.at(server, DEFAULT_NAME, [payload_of(_PAYLOAD_BYTES).data])
         senders = [Sender(driver, target, Load(requests=count, concurrency=number)) for number in _IN_FLIGHT]
