@@ -20,10 +20,10 @@ TAKE_GPU := $(UV) pip uninstall --quiet --python $(BIN)/python onnxruntime && \
   $(INSTALL) --reinstall-package onnxruntime-gpu --editable '.[gpu]'
 KEEP_GPU := @if [ -e $(VENV)/.gpu ]; then $(TAKE_GPU); fi
 
-.PHONY: help demo models models-precision test lint types test-system check-deploy test-gpu install install-gpu constraints clean
+.PHONY: help demo models models-precision job-25k test lint types test-system check-deploy test-gpu install install-gpu constraints clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: $(VENV)/.demo  ## The main job on the bundled detector and pictures
 	$(BIN)/sightline demo
@@ -59,6 +59,9 @@ models: $(VENV)/.install  ## Export every supported model through the gate and w
 
 models-precision: $(VENV)/.install  ## Export models in every precision, compare them, and write docs/models-precision.md: an hour
 	$(BIN)/python -m sightline_bench.precision_table
+
+job-25k: $(VENV)/.install  ## Five models over 25,000 files, measured while it runs: hours; JOB="--images DIR --weights DIR"
+	$(BIN)/python -m sightline_bench.job_25k $(JOB)
 
 constraints: $(UV)  ## Pin every version anew, for Python 3.10 to 3.13
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.10 --all-extras --group dev pyproject.toml \

@@ -25,7 +25,8 @@ def main() -> None:
     given = parser.parse_args()
     images = read_images(given.images)
     workers = open_parts(given.repository, given.model, workers=given.workers)
-    decoded = [workers[0].decode([path]) for path in images]
+    # Copies, since the decoder writes into the same memory again.
+    decoded = [Pictures(*map(np.copy, workers[0].decode([path]))) for path in images]
     pictures = np.concatenate([each.images for each in decoded])
     shapes = np.concatenate([each.original_shapes for each in decoded])
     rectangles = np.concatenate([each.rectangles_hw for each in decoded])

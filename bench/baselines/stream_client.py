@@ -1,12 +1,14 @@
 """Sightline's client alone: it streams a made-up payload to a server that runs already, again and again.
 
-Each image is new bytes, as those that are read from files are. After each pass it tells the most memory that its own
-process has had so far.
+With --fresh each image is new bytes, as those that are read from files are, which takes time to make; without, the same
+ones are sent again and again, as perf_analyzer does. After each pass it tells the most memory that its own process has
+had so far.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,12 +34,15 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--payload-bytes", type=int, default=100_000)
     parser.add_argument("--batch", type=int, default=1, help="images in a request")
+    parser.add_argument("--fresh", action="store_true", help="new bytes for each image")
     parser.add_argument("--count", type=int, required=True, help="most images in a pass")
     given = parser.parse_args()
     image = payload_of(given.payload_bytes)
 
     def images(count: int) -> Iterator[EncodedImage]:
-        return (EncodedImage("payload", bytes(bytearray(image.data))) for _ in range(count))
+        if given.fresh:
+            return (EncodedImage("payload", bytes(bytearray(image.data))) for _ in range(count))
+        return itertools.repeat(image, count)
 
     with Client(given.url, model=given.model) as client:
 

@@ -9,34 +9,44 @@ from rich.table import Table
 from rich.text import Text
 
 from sightline_bench.measure.results import Figure
+from sightline_bench.report import wording
 
-_VERDICTS = {True: Text("reached", "green"), False: Text("missed", "yellow"), None: Text("")}
+_STYLES = {True: "green", False: "red", None: "yellow"}
 
 
 def show(figures: Mapping[str, Figure], console: Console) -> None:
-    """A line for each figure, and below it under which setting it holds and what else to know."""
-    table = Table(title="Medians over the rounds, and the lowest and highest of them", title_justify="left")
+    """A line for each figure, and below them under which setting each holds and what else to know."""
+    console.print(_lines(figures))
+    console.print()
+    console.print(_notes(figures))
+
+
+def _lines(figures: Mapping[str, Figure]) -> Table:
+    table = Table(box=None, pad_edge=True, header_style="dim", padding=(0, 1))
     table.add_column("figure", overflow="fold")
     for column in ("median", "low - high", "to reach"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for key, figure in figures.items():
-        table.add_row(f"{figure.title}\n[dim]{key}", *_numbers(figure), _VERDICTS[figure.reached])
-    console.print(table)
+        style = _STYLES[figure.reached]
+        table.add_row(
+            Text.assemble(figure.title, "\n", (key, "dim")),
+            Text(wording.value(figure), _value_style(figure)),
+            wording.spread(figure),
+            wording.target(figure),
+            Text(wording.verdict(figure), style),
+        )
+    return table
+
+
+def _notes(figures: Mapping[str, Figure]) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for key, figure in figures.items():
-        told = "; ".join(filter(None, [figure.setting, figure.note]))
-        console.print(f"{key}: {told}", style="dim" if figure.ratio else "yellow", markup=False, highlight=False)
+        table.add_row(Text(key), Text(wording.about(figure), "dim" if figure.ratio else "yellow"))
+    return table
 
 
-def _numbers(figure: Figure) -> tuple[str, str, str]:
-    target = ""
-    if figure.target is not None:
-        target = f"{'≥' if figure.better == 'higher' else '≤'} {figure.target:g}{_unit(figure)}"
-    if figure.ratio is None:
-        return "not measured", "", target
-    ratio = figure.ratio
-    return f"{ratio.median:.3g}{_unit(figure)}", f"{ratio.low:.3g} - {ratio.high:.3g}", target
-
-
-def _unit(figure: Figure) -> str:
-    return "" if figure.unit == "x" else f" {figure.unit}"
+def _value_style(figure: Figure) -> str:
+    return "yellow" if figure.ratio is None else "bold"

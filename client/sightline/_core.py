@@ -14,6 +14,7 @@ from sightline._courier import Courier
 from sightline._gate import Gate
 from sightline._model import Served, ServedGroup, read_served
 from sightline._options import DEFAULT_BATCH_SIZE, ClientOptions
+from sightline._permits import Permits
 from sightline._room import PIXELS_PER_BYTE, Room
 from sightline._stream import Stream
 from sightline._tiler import Tiler
@@ -99,7 +100,8 @@ class Core:
 
     def _detect(self, chunk: Chunk, served: Served, threshold: float) -> Result:
         tiler = self._new_tiler(served, DEFAULT_BATCH_SIZE)
-        return self._new_worker(self._single_courier(), served, threshold, tiler).run(chunk)[0]
+        permits = Permits(self.options.fewest_in_flight, self.options.fewest_in_flight)
+        return self._new_worker(self._single_courier(), served, threshold, tiler, permits).run(chunk)[0]
 
     def open_stream(self, *, batch_size: int, score_threshold: float) -> Stream:
         """A new stream, with a connection of its own."""
@@ -107,10 +109,11 @@ class Core:
         tiler = self._new_tiler(served, batch_size)
         with self._lock:
             courier = self._new_courier()
-            worker = self._new_worker(courier, served, score_threshold, tiler)
             options = self.options
+            permits = Permits(options.fewest_in_flight, options.most_in_flight(batch_size))
+            worker = self._new_worker(courier, served, score_threshold, tiler, permits)
             max_bytes = options.in_flight_pixels // PIXELS_PER_BYTE
-            stream = Stream(courier, worker, in_flight=options.in_flight, max_bytes=max_bytes)
+            stream = Stream(courier, worker, permits=permits, max_bytes=max_bytes)
             self._streams.add(stream)
         return stream
 
@@ -177,10 +180,12 @@ class Core:
         per_request = min(batch_size, served.max_batch_size)
         return Tiler(self.options.tiling, served.info.preprocessing, per_request=per_request, options=self.options)
 
-    def _new_worker(self, courier: Courier, served: Served, score_threshold: float, tiler: Tiler | None) -> Worker:
+    def _new_worker(
+        self, courier: Courier, served: Served, score_threshold: float, tiler: Tiler | None, permits: Permits
+    ) -> Worker:
         ways = varying(served.members.values())
         task = Task(score_threshold, RenewingDecoder(served, self.renewed), tiler, ways)
-        return Worker(courier, task, options=self.options, shared=self._shared)
+        return Worker(courier, task, options=self.options, shared=self._shared, permits=permits)
 
     def _ask_what_is_served(self) -> Served:
         # A deadline for detections may be shorter than it takes to connect.

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from sightline._chunks import Chunk, bytes_held
 from sightline._courier import Courier
+from sightline._permits import Permits
 from sightline._worker import Worker
 from sightline.detections import Result
 
@@ -20,20 +21,18 @@ class Stream:
     Args:
         courier: a connection that is this stream's own, closed with it.
         worker: does the work, through that connection.
-        in_flight: requests on their way at the same time.
+        permits: how many requests may be on their way.
         max_bytes: bytes of images that came as bytes, of all chunks together, above which no further one is wanted.
     """
 
-    def __init__(self, courier: Courier, worker: Worker, *, in_flight: int, max_bytes: int) -> None:
+    def __init__(self, courier: Courier, worker: Worker, *, permits: Permits, max_bytes: int) -> None:
         self._courier = courier
         self._worker = worker
-        threads = in_flight + _READERS
-        # Twice the threads: they go on while the oldest chunk, whose results are due first, takes its time.
-        self._window = 2 * threads
+        self._permits = permits
         self._max_bytes = max_bytes
         self._held_bytes = 0
         self._lock = threading.Lock()
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sightline")
+        self._threads = ThreadPoolExecutor(permits.most + _READERS, thread_name_prefix="sightline")
 
     def submit(self, chunk: Chunk) -> Future[list[Result]]:
         """Begin work on a chunk.
@@ -53,7 +52,9 @@ class Stream:
 
     def wants_more(self, pending: int) -> bool:
         """Whether to put in another chunk while so many are waiting, on their way, or done and not yet taken."""
-        return not pending or (pending < self._window and self._held_bytes < self._max_bytes)
+        # Twice those at work: they go on while the oldest chunk, whose results are due first, takes its time.
+        window = 2 * (self._permits.limit + _READERS)
+        return not pending or (pending < window and self._held_bytes < self._max_bytes)
 
     def close(self) -> None:
         """Cancel everything and wait for the threads to end; futures that are not done get a `ClientStateError`."""

@@ -106,7 +106,7 @@ class Tiler:
             raise MissingDependencyError("cutting pictures into tiles needs OpenCV: `make install` in a checkout")
         self._tiling = tiling
         self._preprocessing = preprocessing
-        self._threads = options.in_flight
+        self._threads = options.fewest_in_flight
         tile_bytes = math.prod(self._sent_hw((tiling.tile, tiling.tile))) * _BYTES_PER_PIXEL
         self._per_request = max(1, min(per_request, options.batch_bytes // tile_bytes))
 

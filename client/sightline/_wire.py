@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,22 @@ from sightline.errors import ContractMismatchError, InferenceError, InvalidOptio
 from sightline.groups import member_tensor
 
 _LENGTH_DELIMITED = 2
-_RAW_INPUT = bytes([pb.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
 _MICROSECONDS = 1_000_000
+_KNOWN_BEGINNINGS = 256
+_TENSOR = pb.ModelInferRequest.InferInputTensor
+_SHORT = 0x80
+"""Numbers below it are one byte in protobuf's encoding."""
+
+
+def _tag(field_number: int) -> bytes:
+    return bytes([field_number << 3 | _LENGTH_DELIMITED])
+
+
+_ID = _tag(pb.ModelInferRequest.ID_FIELD_NUMBER)
+_INPUT = _tag(pb.ModelInferRequest.INPUTS_FIELD_NUMBER)
+_RAW_INPUT = _tag(pb.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER)
+_SHAPE = _tag(_TENSOR.SHAPE_FIELD_NUMBER)
+_ENCODED = _TENSOR(name=ENCODED.name, datatype=ENCODED.datatype).SerializeToString()
 
 
 def encode_request(
@@ -27,8 +42,9 @@ def encode_request(
 ) -> bytes:
     """A serialised `ModelInferRequest` for some images.
 
-    Protobuf's own message would copy the payloads twice more on their way; so it makes only the head, and the two
-    `raw_input_contents` are appended as the wire format wants them, all in one join.
+    Protobuf's own message would copy the payloads twice more on their way, and making one for each request takes longer
+    than all else here. So it makes only what requests have in common, once; the rest is appended as the wire format
+    wants it, all in one join.
 
     Args:
         model: name of the served model.
@@ -39,17 +55,38 @@ def encode_request(
             where a model's queue policy allows overriding it; those that Sightline writes do not.
     """
     count, longest = len(payloads), max(map(len, payloads))
-    head = pb.ModelInferRequest(model_name=model, id=request_id)
-    head.parameters["timeout"].int64_param = int(timeout_seconds * _MICROSECONDS)
-    head.inputs.add(name=ENCODED.name, datatype=ENCODED.datatype, shape=(count, longest))
-    head.inputs.add(name=SCORE_THRESHOLD.name, datatype=SCORE_THRESHOLD.datatype, shape=(count, 1))
-    parts = [head.SerializeToString(), _RAW_INPUT, _varint(count * longest)]
+    shape = _varint(count) + _varint(longest)
+    encoded = _ENCODED + _field(_SHAPE, shape)
+    beginning = _beginning(model, int(timeout_seconds * _MICROSECONDS))
+    parts = [beginning, _field(_ID, request_id.encode()), _field(_INPUT, encoded), _RAW_INPUT, _varint(count * longest)]
     for payload in payloads:
         parts.append(payload)
         if len(payload) < longest:
             parts.append(bytes(longest - len(payload)))
-    thresholds = np.full(count, score_threshold, SCORE_THRESHOLD.dtype).tobytes()
-    return b"".join((*parts, _RAW_INPUT, _varint(len(thresholds)), thresholds))
+    # Tensors' contents come in the order of the tensors.
+    parts.append(_thresholds(count, score_threshold))
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=_KNOWN_BEGINNINGS)
+def _beginning(model: str, timeout_microseconds: int) -> bytes:
+    """What requests to a model have in common."""
+    head = pb.ModelInferRequest(model_name=model)
+    head.parameters["timeout"].int64_param = timeout_microseconds
+    serialised: bytes = head.SerializeToString()
+    return serialised
+
+
+@lru_cache(maxsize=_KNOWN_BEGINNINGS)
+def _thresholds(count: int, score_threshold: float) -> bytes:
+    """The last tensor of a request and its contents."""
+    tensor = _TENSOR(name=SCORE_THRESHOLD.name, datatype=SCORE_THRESHOLD.datatype, shape=(count, 1))
+    contents = np.full(count, score_threshold, SCORE_THRESHOLD.dtype).tobytes()
+    return _field(_INPUT, tensor.SerializeToString()) + _field(_RAW_INPUT, contents)
+
+
+def _field(tag: bytes, content: bytes) -> bytes:
+    return tag + _varint(len(content)) + content
 
 
 class Decoder:
@@ -66,6 +103,7 @@ class Decoder:
         if member:
             specs = tuple(member_tensor(member, spec) for spec in specs)
         self._layout = [(spec.name, spec.datatype, spec.dims, spec.dtype) for spec in specs]
+        self._known: dict[int, tuple[list[bytes], Sequence[int]]] = {}
 
     def decode(self, response: pb.ModelInferResponse, *, sizes_hw: Sequence[tuple[int, int]]) -> list[Detections]:
         """What was found in each image of a request.
@@ -93,25 +131,38 @@ class Decoder:
         return answers
 
     def _arrays(self, response: pb.ModelInferResponse, count: int) -> list[npt.NDArray[Any]]:
-        raw = {
-            output.name: (output, data)
-            for output, data in zip(response.outputs, response.raw_output_contents, strict=False)
-        }
+        raw = list(response.raw_output_contents)
         arrays = []
-        for name, datatype, dims, dtype in self._layout:
-            if name not in raw:
+        for place, (name, _, dims, dtype) in zip(self._places(response, raw, count), self._layout, strict=True):
+            shape = (count, *dims)
+            if len(raw[place]) != math.prod(shape) * dtype.itemsize:
+                raise InferenceError(f"output {name!r} has {len(raw[place])} bytes, not those of {list(shape)}")
+            arrays.append(np.frombuffer(raw[place], dtype).reshape(shape))
+        return arrays
+
+    def _places(self, response: pb.ModelInferResponse, raw: Sequence[bytes], count: int) -> Sequence[int]:
+        """Where each output stands; answers for as many images describe theirs alike, and are looked at once."""
+        described = [output.SerializeToString() for output, _ in zip(response.outputs, raw, strict=False)]
+        known = self._known.get(count)
+        if known is None or known[0] != described:
+            known = self._known[count] = described, self._find_places(response, len(described), count)
+        return known[1]
+
+    def _find_places(self, response: pb.ModelInferResponse, filled: int, count: int) -> Sequence[int]:
+        tensors = {output.name: (place, output) for place, output in enumerate(response.outputs) if place < filled}
+        places = []
+        for name, datatype, dims, _ in self._layout:
+            if name not in tensors:
                 raise ContractMismatchError(f"the model's answer has no output {name!r}: export the model again")
-            tensor, data = raw[name]
+            place, tensor = tensors[name]
             shape = [count, *dims]
             if tensor.datatype != datatype or tensor.shape != shape:
                 raise ContractMismatchError(
                     f"output {name!r} is {tensor.datatype} {list(tensor.shape)}; "
                     f"the contract wants {datatype} {shape}: export the model again"
                 )
-            if len(data) != math.prod(shape) * dtype.itemsize:
-                raise InferenceError(f"output {name!r} has {len(data)} bytes, not those of {shape}")
-            arrays.append(np.frombuffer(data, dtype).reshape(shape))
-        return arrays
+            places.append(place)
+        return places
 
 
 class GroupDecoder:
@@ -162,6 +213,8 @@ def _decoder_of(served: Served) -> Decoder | GroupDecoder:
 
 def _varint(number: int) -> bytes:
     """Protobuf's variable-length integer: 7 bits a byte, lowest first, the high bit where more follow."""
+    if number < _SHORT:
+        return bytes((number,))
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing
@@ -16,6 +15,7 @@ from sightline._courier import Courier
 from sightline._gate import Gate
 from sightline._loading import Checked, Loader
 from sightline._options import ClientOptions
+from sightline._permits import Permits
 from sightline._room import Room
 from sightline._tiler import Sendable, Tiler
 from sightline._translate import SuspectImageError
@@ -76,15 +76,18 @@ class Worker:
         task: what is wanted.
         options: limits.
         shared: the client's own.
+        permits: how many requests may be on their way.
     """
 
-    def __init__(self, courier: Courier, task: Task, *, options: ClientOptions, shared: Shared) -> None:
+    def __init__(
+        self, courier: Courier, task: Task, *, options: ClientOptions, shared: Shared, permits: Permits
+    ) -> None:
         self._courier = courier
         self._task = task
         self._shared = shared
         self._gate = shared.gate
         self._loader = Loader(options, room=shared.room, check_open=courier.check_open)
-        self._in_flight = threading.Semaphore(options.in_flight)
+        self._permits = permits
 
     def run(self, images: Chunk) -> list[Result]:
         """One result per image, in the same order; in as few requests as the limits on bytes and pixels allow.
@@ -166,7 +169,7 @@ class Worker:
 
     def _try(self, images: Sequence[Sendable], inside: AbstractContextManager[None]) -> list[Result] | SightlineError:
         try:
-            with self._in_flight, inside:
+            with self._permits.request(), inside:
                 return self._ask(images)
         except ClientStateError:
             raise

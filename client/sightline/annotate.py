@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.boxes import FloatArray, areas, pairwise_iou
+from sightline.boxes import FloatArray, areas
 from sightline.detections import Detections
 from sightline.errors import CorruptImageError, MissingDependencyError, OutputError
 
@@ -139,12 +140,8 @@ class _Style:
         """Draws the labels: on the colour of the class, in black or white, whichever stands out."""
         import supervision
 
-        colours = supervision.ColorPalette.DEFAULT
-        text_colours = [
-            supervision.Color.BLACK if _is_light(c.as_rgb()) else supervision.Color.WHITE for c in colours.colors
-        ]
         return supervision.LabelAnnotator(
-            text_color=supervision.ColorPalette(text_colours),
+            text_color=_text_colours(),
             text_scale=self.text_scale,
             text_thickness=self.text_line,
             text_padding=self.padding,
@@ -173,15 +170,36 @@ def label_boxes(
         nothing is free, it is above and covers others.
     """
     height, width = image_size_hw
-    placed = np.zeros((0, 4))
-    for (x1, y1, x2, y2), (label_width, label_height) in zip(boxes_xyxy.tolist(), sizes_wh, strict=True):
+    placed = np.zeros((len(sizes_wh), 4))
+    for number, ((x1, y1, x2, y2), (label_width, label_height)) in enumerate(
+        zip(boxes_xyxy.tolist(), sizes_wh, strict=True)
+    ):
         tops = (y1 - label_height, y1, y2, y2 - label_height)
-        corners = np.array([(left, top) for left in (x1, x2 - label_width) for top in tops])
-        corners = np.clip(corners, 0, [max(0, width - label_width), max(0, height - label_height)])
-        choices = np.concatenate([corners, corners + np.array([label_width, label_height])], axis=1)
-        free = (pairwise_iou(choices, placed) == 0).all(axis=1)
-        placed = np.concatenate([placed, choices[[int(np.argmax(free))]]])
+        right, lowest = max(0, width - label_width), max(0, height - label_height)
+        corners = [
+            (min(max(left, 0), right), min(max(top, 0), lowest)) for left in (x1, x2 - label_width) for top in tops
+        ]
+        choices = np.array([(left, top, left + label_width, top + label_height) for left, top in corners])
+        placed[number] = choices[int(np.argmax(_are_free(choices, placed[:number])))]
     return placed
+
+
+def _are_free(boxes_xyxy: FloatArray, others_xyxy: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether each box has no area in common with any of the others."""
+    overlaps = (boxes_xyxy[:, None, :2] < others_xyxy[:, 2:]) & (others_xyxy[:, :2] < boxes_xyxy[:, None, 2:])
+    free: npt.NDArray[np.bool_] = ~overlaps.all(axis=2).any(axis=1)
+    return free
+
+
+@cache
+def _text_colours() -> supervision.ColorPalette:
+    """Black or white for each colour of the classes."""
+    import supervision
+
+    colours = supervision.ColorPalette.DEFAULT.colors
+    return supervision.ColorPalette(
+        [supervision.Color.BLACK if _is_light(c.as_rgb()) else supervision.Color.WHITE for c in colours]
+    )
 
 
 def _is_light(rgb: tuple[int, int, int]) -> bool:

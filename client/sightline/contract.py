@@ -203,6 +203,10 @@ def check_image_size(image_size: int) -> int:
 PARAMETER_PREFIX = "sightline."
 MAX_PIXELS_PARAMETER = PARAMETER_PREFIX + "max_pixels"
 PRECISION_PARAMETER = PARAMETER_PREFIX + "precision"
+THREADS_PARAMETER = PARAMETER_PREFIX + "threads"
+"""Threads of each instance on a CPU; without it, the instances share the cores evenly."""
+TUNED_PARAMETER = PARAMETER_PREFIX + "tuned"
+"""Which settings of a model's schedule are its own and outlive an export; see `sightline_export.schedule`."""
 MEMBERS_PARAMETER = PARAMETER_PREFIX + "members"
 """Only groups have it; see `sightline.groups`."""
 

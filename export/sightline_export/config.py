@@ -13,6 +13,8 @@ from sightline.contract import TensorSpec
 from sightline.detector_info import DetectorInfo
 from sightline.preprocessing import Preprocessing
 
+from .schedule import NETWORK_SCHEDULE, PREPROCESSING_SCHEDULE, Schedule, set_schedule
+
 CONFIG_FILE = "config.pbtxt"
 WARMUP_JPEG = "warmup.jpg"
 WARMUP_SHAPE = "original_shape"
@@ -32,13 +34,20 @@ _WARMUP_RECTANGLE_HW = (480, 640)
 """The same for a network of rectangles: the aspect of most photographs."""
 
 
-def preprocessing_config(preprocessing: Preprocessing, *, max_pixels: int, warmup_jpeg_bytes: int) -> pb.ModelConfig:
+def preprocessing_config(
+    preprocessing: Preprocessing,
+    *,
+    max_pixels: int,
+    warmup_jpeg_bytes: int,
+    schedule: Schedule = PREPROCESSING_SCHEDULE,
+) -> pb.ModelConfig:
     """The preprocessing model: encoded bytes to a picture of the right size.
 
     Args:
         preprocessing: how it is brought to size.
         max_pixels: largest width x height that is decoded.
         warmup_jpeg_bytes: length of the JPEG that stands in the model's warm-up folder as `WARMUP_JPEG`.
+        schedule: its instances, and how requests are joined.
     """
     config = _base_config(preprocessing.model_name, max_batch_size=preprocessing.max_batch_size)
     config.backend = contract.DALI_BACKEND
@@ -46,7 +55,7 @@ def preprocessing_config(preprocessing: Preprocessing, *, max_pixels: int, warmu
     config.input.extend(_input(spec, ragged=True) for spec in preprocessing.inputs)
     config.output.extend(_output(spec) for spec in preprocessing.outputs)
     config.parameters[contract.MAX_PIXELS_PARAMETER].string_value = str(max_pixels)
-    _schedule(config, instances=contract.PREPROCESSING_INSTANCES)
+    set_schedule(config, schedule)
     jpeg = TensorSpec(contract.ENCODED.name, contract.ENCODED.datatype, (warmup_jpeg_bytes,))
     # Batch 1 only: Triton makes a warm-up batch of N from N requests, and on a host without a GPU driver the native
     # DALI backend fails every batch of two or more requests, so that the model would not load there.
@@ -55,7 +64,13 @@ def preprocessing_config(preprocessing: Preprocessing, *, max_pixels: int, warmu
     return config
 
 
-def network_config(*, detector: str, info: DetectorInfo, backend: str = contract.ONNX_BACKEND) -> pb.ModelConfig:
+def network_config(
+    *,
+    detector: str,
+    info: DetectorInfo,
+    backend: str = contract.ONNX_BACKEND,
+    schedule: Schedule = NETWORK_SCHEDULE,
+) -> pb.ModelConfig:
     """The network with its front and head: pictures brought to size to boxes in original pixels."""
     config = _base_config(contract.network_name(detector), max_batch_size=info.preprocessing.max_batch_size)
     config.backend = backend
@@ -66,7 +81,7 @@ def network_config(*, detector: str, info: DetectorInfo, backend: str = contract
     _add_parameters(config, info)
     if backend == contract.ONNX_BACKEND:
         _compute_on_cuda(config)
-    _schedule(config, instances=contract.NETWORK_INSTANCES)
+    set_schedule(config, schedule)
     for batch_size in _warmup_batch_sizes(config.max_batch_size):
         warmup = config.model_warmup.add(name=f"pictures_{batch_size}", batch_size=batch_size)
         for spec in inputs:
@@ -153,17 +168,6 @@ def _compute_on_cuda(config: pb.ModelConfig) -> None:
     accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name=CUDA_ACCELERATOR)
     # What says fp32 is fp32, and not 10 of its 23 bits.
     accelerator.parameters["use_tf32"] = "0"
-
-
-def _schedule(config: pb.ModelConfig, *, instances: int) -> None:
-    # No kind: Triton then takes the GPU where there is one and the CPU elsewhere.
-    config.instance_group.add(count=instances)
-    batching = config.dynamic_batching
-    batching.max_queue_delay_microseconds = contract.MAX_QUEUE_DELAY_MICROSECONDS
-    # The policy is stated and sets no bound, on purpose. With a queue size, a timeout or an override of it, Triton
-    # stops fetching ahead, and a request that comes while every instance is busy can sleep for its 500 ms poll
-    # interval. Waiting is bounded by the client instead: few requests in flight each, and a deadline that cancels.
-    batching.default_queue_policy.SetInParent()
 
 
 def _warmup_batch_sizes(max_batch_size: int) -> Iterable[int]:

@@ -129,6 +129,8 @@ def export(  # noqa: PLR0913 - what is made of what, where, and how it is judged
     installed = install_detector(repository, name, made.model, info, max_pixels=options.max_pixels)
     if (change := installed.limit_change) is not None:
         progress(str(change))
+    for model, settings in installed.kept_settings.items():
+        progress(f"{model} keeps what `sightline tune` gave it: {settings}; `sightline tune {name} --reset` undoes it")
     if installed.groups:
         progress(f"{', '.join(installed.groups)} took over the new {name}")
     if installed.broken_groups:

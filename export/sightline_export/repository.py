@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -28,7 +29,9 @@ from .pictures import warmup_jpeg, warmup_shape
 from .pixel_limit import LimitChange, detectors_behind, standing_limit
 from .preprocessing import render_dali
 from .repository_lock import locked
+from .schedule import Schedule
 from .transaction import FolderTransaction, size_on_disk
+from .tuned import described, standing_schedule
 
 _PLACEHOLDER = ".gitkeep"
 """Holds the ensemble's version folder, which has no file of its own and which Triton wants, in git."""
@@ -46,6 +49,8 @@ class InstalledDetector:
         limit_change: what became of the preprocessing's limit on pixels; None where it stayed, or is the first.
         groups: the groups that it is a member of, which fit what is installed now.
         broken_groups: those of them that lack another member, and were left as they are.
+        kept_settings: what `sightline tune` gave the network and the preprocessing before, and they still have, by
+            model, for people.
     """
 
     ensemble: Path
@@ -55,6 +60,7 @@ class InstalledDetector:
     limit_change: LimitChange | None
     groups: tuple[str, ...] = ()
     broken_groups: tuple[str, ...] = ()
+    kept_settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size_bytes(self) -> int:
@@ -69,7 +75,8 @@ def install_detector(
 
     A preprocessing model of other content is replaced, also for the other detectors that use it. Groups that the
     detector is a member of are written anew with it, so that they take what it gives now. What others install
-    into the repository at the same time comes before or after, where it can be locked: see `locked`.
+    into the repository at the same time comes before or after, where it can be locked: see `locked`. Settings that
+    `sightline tune` gave the network and the preprocessing are kept.
 
     Args:
         repository: folder of models; made if it is missing.
@@ -94,14 +101,15 @@ def install_detector(
             before = standing_limit(repository, preprocessing)
             now = max_pixels or before or contract.DEFAULT_MAX_PIXELS
             others = tuple(other for other in detectors_behind(repository, preprocessing) if other != name)
-            files = _preprocessing_files(info.preprocessing, now)
+            schedules = {model: standing_schedule(repository, model) for model in (preprocessing, network)}
+            files = _preprocessing_files(info.preprocessing, now, schedules[preprocessing])
             fresh = not _holds(repository / preprocessing, files)
             groups, broken = groups_with(repository, name, info)
             with FolderTransaction(repository) as transaction:
                 # What others depend on goes first.
                 if fresh:
                     write_files(transaction.new(preprocessing), files)
-                write_files(transaction.new(network), _network_files(name, info, model))
+                write_files(transaction.new(network), _network_files(name, info, model, schedules[network]))
                 write_files(transaction.new(name), ensemble_files(ensemble_config(detector=name, info=info)))
                 for group, config in groups.items():
                     write_files(transaction.new(group), ensemble_files(config))
@@ -121,6 +129,7 @@ def install_detector(
         limit_change=change,
         groups=tuple(groups),
         broken_groups=tuple(broken),
+        kept_settings={model: words for model, schedule in schedules.items() if (words := described(model, schedule))},
     )
 
 
@@ -139,9 +148,9 @@ def check_free(repository: Path, name: str) -> None:
         _check_ours(repository / part)
 
 
-def _preprocessing_files(preprocessing: Preprocessing, max_pixels: int) -> dict[str, bytes]:
+def _preprocessing_files(preprocessing: Preprocessing, max_pixels: int, schedule: Schedule) -> dict[str, bytes]:
     jpeg = warmup_jpeg()
-    config = preprocessing_config(preprocessing, max_pixels=max_pixels, warmup_jpeg_bytes=len(jpeg))
+    config = preprocessing_config(preprocessing, max_pixels=max_pixels, warmup_jpeg_bytes=len(jpeg), schedule=schedule)
     return {
         CONFIG_FILE: render(config).encode(),
         f"{contract.MODEL_VERSION}/{contract.DALI_FILE}": render_dali(preprocessing).encode(),
@@ -149,9 +158,9 @@ def _preprocessing_files(preprocessing: Preprocessing, max_pixels: int) -> dict[
     }
 
 
-def _network_files(name: str, info: DetectorInfo, model: bytes) -> dict[str, bytes]:
+def _network_files(name: str, info: DetectorInfo, model: bytes, schedule: Schedule) -> dict[str, bytes]:
     return {
-        CONFIG_FILE: render(network_config(detector=name, info=info)).encode(),
+        CONFIG_FILE: render(network_config(detector=name, info=info, schedule=schedule)).encode(),
         f"{contract.MODEL_VERSION}/{contract.ONNX_FILE}": model,
         f"{contract.WARMUP_FOLDER}/{WARMUP_SHAPE}": warmup_shape(),
     }

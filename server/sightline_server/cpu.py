@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from sightline.contract import THREADS_PARAMETER
 from sightline.cores import usable_cores
+from sightline.errors import LaunchError
 
 
 def available_cores() -> int:
@@ -21,5 +23,17 @@ def instance_count(config: Mapping[str, Any]) -> int:
 
 
 def threads_per_instance(config: Mapping[str, Any]) -> int:
-    """Threads for each instance, so that all of them together use every core once."""
+    """Threads for each instance: as many as the model states, else so that all together use every core once.
+
+    Raises:
+        LaunchError: what it states is no number of threads.
+    """
+    stated = config.get("parameters", {}).get(THREADS_PARAMETER, {}).get("string_value")
+    if stated is not None:
+        if not (stated.isascii() and stated.isdecimal() and int(stated)):
+            raise LaunchError(
+                f"config.pbtxt: parameter {THREADS_PARAMETER!r} is {stated!r}; write a whole number from 1 on, or "
+                "remove it"
+            )
+        return int(stated)
     return max(1, available_cores() // instance_count(config))

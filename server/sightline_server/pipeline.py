@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.errors import LaunchError, MissingDependencyError
+from sightline.preprocessing import Preprocessing
 from sightline_server.dlpack import CPU, CUDA, RawArray
+from sightline_server.fitting import Fitter, has_opencv
 
-OPENCV_PIPELINE = "preprocess_with_opencv"
+DECODER = "decode"
 """Name of the pipeline that a preprocessing model's `dali.py` offers for hosts with OpenCV; it need not."""
 GPU_SWITCH = "ON_GPU"
 """Name of the variable by which a preprocessing model's `dali.py` decodes on a GPU."""
@@ -68,12 +70,12 @@ class Pipeline:
         file: the model's `dali.py`.
         max_batch_size: most images in one run.
         threads: threads that decode.
-        with_opencv: on a CPU, take the model's OpenCV pipeline where it has one; by default, where OpenCV is installed.
+        with_opencv: on a CPU, only decode with DALI, where the model offers that, and do the rest with OpenCV; by
+            default, where OpenCV is installed.
         device: number of the GPU that decodes and resizes; None for the CPU.
 
     Attributes:
         device: likewise.
-        uses_opencv: whether OpenCV resizes.
 
     Raises:
         MissingDependencyError: DALI is not installed.
@@ -97,10 +99,18 @@ class Pipeline:
             # That came too late where this process has tried a GPU already.
             setattr(module, GPU_SWITCH, False)
         self.device = device
-        self._make, self.uses_opencv = _choose(module, file, with_opencv=with_opencv if device is None else False)
+        self._make, self._fitter = _only_pipeline(module, file), None
+        if device is None and (has_opencv() if with_opencv is None else with_opencv) and hasattr(module, DECODER):
+            self._make = getattr(module, DECODER)
+            self._fitter = Fitter(Preprocessing(module.KIND, tuple(module.SIDES)), most=max_batch_size)
         self._options = {"batch_size": max_batch_size, "num_threads": threads, "device_id": device}
         self._pipeline: Any = None
         self._built()
+
+    @property
+    def uses_opencv(self) -> bool:
+        """Whether OpenCV resizes."""
+        return self._fitter is not None
 
     def run(self, files: Sequence[Encoded]) -> Pictures:
         """Decode image files, none of them empty, and bring them to size; numpy arrays stay valid until the next run.
@@ -115,6 +125,9 @@ class Pipeline:
             self._pipeline = None
             raise
         original_shapes = np.asarray(shapes.as_tensor())
+        if self._fitter is not None:
+            fitted = self._fitter.fit([np.asarray(image) for image in images])
+            return Pictures(fitted.images, original_shapes, fitted.rectangles_hw)
         rectangles_hw = np.zeros((len(files), 2), np.int64)
         for each in rectangles:
             rectangles_hw[:] = [rectangle.shape() for rectangle in each]
@@ -182,11 +195,9 @@ def load_model_file(file: Path) -> ModuleType:
     return module
 
 
-def _choose(module: ModuleType, file: Path, *, with_opencv: bool | None) -> tuple[Callable[..., Any], bool]:
+def _only_pipeline(module: ModuleType, file: Path) -> Callable[..., Any]:
     marked = [value for value in vars(module).values() if getattr(value, "_is_autoserialize", False)]
     if len(marked) != 1:
         raise LaunchError(f"{file} holds {len(marked)} @autoserialize pipelines; the DALI backend wants exactly one")
-    if with_opencv is None:
-        with_opencv = importlib.util.find_spec("cv2") is not None
-    fast = getattr(module, OPENCV_PIPELINE, None) if with_opencv else None
-    return (fast, True) if fast is not None else (marked[0], False)
+    make: Callable[..., Any] = marked[0]
+    return make

@@ -216,3 +216,8 @@ def test_clients_of_a_crowd_share_evenly(server: EmbeddedServer, slow_target: Ta
     assert came.images == 12
     assert came.seconds >= 4 * PLANTED_SECONDS
     assert 0 < came.details[FAIRNESS] <= 1
+
+
+def test_a_single_answer_is_no_throughput(slow_target: Target) -> None:
+    with pytest.raises(InvalidOptionError, match="images_each is 1; it must be at least 2"):
+        Crowd(slow_target.grpc_url, slow_target.model, [Path("a.jpg")], clients=3, images_each=1)

@@ -10,6 +10,8 @@ from tests.conftest import CHECKOUT, skip_or_fail
 
 from sightline import Client
 from sightline.errors import MeasurementError
+from sightline_bench.load import perf_analyzer
+from sightline_bench.load import sweep as load_sweep
 from sightline_bench.load.copies import write_copies
 from sightline_bench.load.driver import Driver, Target, serve
 from sightline_bench.load.loads import Load
@@ -35,6 +37,8 @@ def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
         monkeypatch.setattr(module, "export_detector", lambda *_: replace(DEMO, repository=alone))
     monkeypatch.setattr(Setting, "find_weights", lambda *_: Weights(Path("demo.pt"), "the demo detector"))
     monkeypatch.setattr(Setting, "count", lambda self, *, quick, full: min(quick, 8))
+    for window in ("_WINDOW_MS", "_WINDOW_OF_BATCHES_MS"):
+        monkeypatch.setattr(perf_analyzer, window, 150)
     return Setting(
         workshop=Workshop(tmp_path / "work", lambda line: None),
         images=find_images(BUNDLED_FOLDER),
@@ -96,7 +100,11 @@ def test_one_image_at_a_time(setting: Setting) -> None:
     measured(latency.GROUP, setting)
 
 
-def test_the_queue_and_the_sweeps(setting: Setting) -> None:
+def test_the_queue_and_the_sweeps(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One load of each kind, of those of a quick run.
+    kinds = {"concurrencies": (2,), "batches": (2,)}
+    monkeypatch.setattr(load, "ladder", lambda **options: load_sweep.ladder(**{**options, **kinds}))
+    monkeypatch.setattr(load, "rates", lambda **options: load_sweep.rates(**{**options, "shares": (0.5,)}))
     section = measured(load.GROUP, setting).sections["load"]
     assert len(section["queue"]) == LEAST_ROUNDS
     assert all(0 < each["service_ms"] <= each["model_p99_ms"] * 2 for each in section["queue"])
@@ -108,9 +116,11 @@ def test_the_queue_and_the_sweeps(setting: Setting) -> None:
     assert any(row["request_rate"] for row in rows)
 
 
-def test_many_clients(setting: Setting) -> None:
+def test_many_clients(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "_MANY", 6)
+    monkeypatch.setattr(clients, "_FEWER", (2,))
     section = measured(clients.GROUP, setting).sections["clients"]
-    assert {"64 clients", "one client, streaming"} <= section.keys()
+    assert section.keys() == {"2 clients", "6 clients", "one client, streaming"}
 
 
 def test_eight_models(setting: Setting) -> None:
@@ -120,6 +130,11 @@ def test_eight_models(setting: Setting) -> None:
 
 def test_the_client_alone(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Setting, "count", lambda self, *, quick, full: 120)
-    measured(noop_client.SPEED_GROUP, setting)
+    monkeypatch.setattr(noop_client, "_IN_FLIGHT", (4,))
+    speed = measured(noop_client.SPEED_GROUP, setting)
+    assert "8 images a request" in speed.figures["client_over_perf_analyzer"].note
+    passes = speed.sections["client_over_perf_analyzer"]
+    assert passes.keys() == {"client", "client, batches", "grpc, 4 in flight", "grpc, 4 in flight, 8 images a request"}
+    assert all(one["cpu_seconds"] > 0 for came in passes.values() for one in came)
     figure = measured(noop_client.MEMORY_GROUP, setting).figures["client_memory_growth"]
     assert "a quick run" in figure.note

@@ -14,9 +14,17 @@ from tests.bench.small_programs import IMAGES, program, script
 
 from sightline.errors import MeasurementError
 from sightline_bench.contestants.program import Program, Recipe
+from sightline_bench.measure.usage import lives
 
 BURN = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}])"
 BURN_A_CORE = "import time\nwhile time.process_time() < 0.4: pass"
+UNTIL_ALONE = """
+import os, time
+owner = os.getppid()
+while os.getppid() == owner:
+    time.sleep(0.05)
+time.sleep(1)
+"""
 READY = "print('{\"ready\": true}', flush=True)"
 
 
@@ -122,24 +130,42 @@ def test_a_program_that_hangs_is_an_error_and_is_ended() -> None:
         os.kill(pid, 0)
 
 
-def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("child", "own_session", "patience"),
+    [
+        ("import time; time.sleep(600)", False, 60.0),
+        ("import time; time.sleep(600)", True, 0.2),
+        (
+            "import os, time\nowner = os.getppid()\nwhile os.getppid() == owner: time.sleep(0.05)\ntime.sleep(1)",
+            True,
+            60.0,
+        ),
+    ],
+    ids=["in its session", "in another session", "another session, ending in order"],
+)
+def test_what_a_program_started_ends_with_it(tmp_path: Path, child: str, own_session: bool, patience: float) -> None:
     file = tmp_path / "pid"
-    child = "import time; time.sleep(600)"
     body = f"""
 import subprocess, sys
 with open({str(file)!r}, "w") as file:
-    print(subprocess.Popen([sys.executable, "-c", {child!r}]).pid, file=file)
+    command = [sys.executable, "-c", {child!r}]
+    print(subprocess.Popen(command, start_new_session={own_session}).pid, file=file)
+time.sleep(0.5)
 """
-    with started(program(body), ending_seconds=0.2) as running:
+    with started(program(body), ending_seconds=0.2, orphan_seconds=patience) as running:
         running.one_pass()
-    pid = int(file.read_text())
-    for _ in range(100):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.05)
-    pytest.fail(f"process {pid} outlived its contestant")
+        (life,) = lives([int(file.read_text())])
+    deadline = time.monotonic() + (5 if patience < 1 else 0)
+    while life.goes_on() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not life.goes_on()
+
+
+def test_a_life_is_not_that_of_a_later_process() -> None:
+    (own,) = lives([os.getpid()])
+    assert own.goes_on()
+    assert not replace(own, began="1").goes_on()
+    assert lives([2**22 + 1]) == []
 
 
 def test_options_are_added_and_shown() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from sightline.errors import InvalidOptionError, MeasurementError
 from sightline_bench.contestants.program import Recipe
 from sightline_bench.contestants.race import Course, Race, run_race, run_sweep
 from sightline_bench.material.workshop import Workshop
+from sightline_bench.measure.results import Results
+from sightline_bench.progress import Progress
 from sightline_bench.ratios.groups import GROUPS, all_keys, check_keys
 from sightline_bench.ratios.registry import Findings, Group, Key, Setting, ratio_figure
 from sightline_bench.ratios.tuning import Tuner
-from sightline_bench.run import run_groups
+from sightline_bench.run import groups_of, run_groups
 
 SLEEP = "time.sleep(0.05)\nreturn len(paths)"
 KEY = Key(name="quick_over_slow", title="quick ÷ slow", target=2.0)
@@ -26,6 +29,14 @@ def course(rounds: int = 3) -> Course:
 
 def race(*recipes: Recipe) -> Race:
     return run_race(course(), recipes, tell=lambda line: None)
+
+
+def measured(groups: Sequence[Group], setting: Setting) -> Results:
+    """A run of them for one figure."""
+    wanted = frozenset([KEY.name])
+    names = [group.name for group in groups_of(groups, wanted)]
+    progress = Progress(names, quick=True, file=setting.workshop.folder / "seconds.json", write=lambda line: None)
+    return run_groups(groups, setting, wanted, progress=progress)
 
 
 def quick_and_slow(setting: Setting, wanted: frozenset[str]) -> Findings:
@@ -126,7 +137,7 @@ def test_a_quick_run_sweeps_nothing(setting: Setting) -> None:
 
 def test_a_run_has_the_figures_the_races_and_the_machine(setting: Setting) -> None:
     group = Group(name="sleep", keys=(KEY,), measure=quick_and_slow)
-    results = run_groups([group], setting, frozenset([KEY.name])).as_json()
+    results = measured([group], setting).as_json()
     figure = results["ratios"][KEY.name]
     assert figure["low"] <= figure["median"] <= figure["high"]
     assert figure["low"] > 1
@@ -143,7 +154,7 @@ def test_a_group_that_fails_leaves_its_figures_with_the_reason(setting: Setting)
         raise MeasurementError("no such weights")
 
     groups = [Group(name="failing", keys=(KEY,), measure=fail)]
-    results = run_groups(groups, setting, frozenset([KEY.name]))
+    results = measured(groups, setting)
     assert results.figures[KEY.name].ratio is None
     assert results.figures[KEY.name].note == "not measured: no such weights"
 
@@ -154,13 +165,13 @@ def test_what_is_not_wanted_is_not_measured(setting: Setting) -> None:
 
     other = Key(name="other", title="another", target=1.0)
     groups = [Group(name="failing", keys=(other,), measure=fail), Group(name="s", keys=(KEY,), measure=quick_and_slow)]
-    assert list(run_groups(groups, setting, frozenset([KEY.name])).figures) == [KEY.name]
+    assert list(measured(groups, setting).figures) == [KEY.name]
 
 
 def test_a_group_that_forgets_a_figure_is_an_error(setting: Setting) -> None:
     groups = [Group(name="empty", keys=(KEY,), measure=lambda setting, wanted: Findings(figures={}))]
     with pytest.raises(MeasurementError, match="'empty' gave no figure for quick_over_slow"):
-        run_groups(groups, setting, frozenset([KEY.name]))
+        measured(groups, setting)
 
 
 def test_figures_are_named_once() -> None:

@@ -82,8 +82,9 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_place_that_is_none_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
     with pytest.raises(OutputError, match="cannot write"):
-        write_results(tmp_path / "nowhere" / "results.json", Results(figures={}))
+        write_results(tmp_path / "file" / "results.json", Results(figures={}))
 
 
 def test_the_machine_and_its_versions_are_named() -> None:

@@ -23,6 +23,8 @@ from sightline.writers import (
     WriterPool,
     YoloWriter,
 )
+from sightline.writers.annotated import SharedPicture
+from sightline.writers.base import Write
 
 SIZE_HW = (100, 200)
 PETS, CARS = ("cat", "dog"), ("car",)
@@ -128,6 +130,32 @@ def test_one_folder_per_model(tmp_path: Path) -> None:
     assert pets is not None
     assert cars is not None
     assert (pets != cars).any()
+
+
+class RemovesTheFile(AnnotatedWriter):
+    """Takes the picture's file away as soon as one member has drawn it."""
+
+    def prepare_sharing(self, result: Result, decoded: SharedPicture) -> Write:
+        write = super().prepare_sharing(result, decoded)
+
+        def then_remove() -> None:
+            write()
+            Path(result.source).unlink(missing_ok=True)
+
+        return then_remove
+
+
+def test_members_draw_into_one_decoded_picture_and_not_over_each_other(tmp_path: Path) -> None:
+    source = tmp_path / "a.jpg"
+    cv2.imwrite(str(source), np.full((*SIZE_HW, 3), 90, np.uint8))
+    for model, detections in grouped().items():
+        AnnotatedWriter(tmp_path / "alone" / model, base=tmp_path).write(Result(source, detections))
+    together = tmp_path / "together"
+    GroupWriter(together, grouped(), lambda folder: RemovesTheFile(folder, base=tmp_path)).write(result(source))
+    assert not source.exists()
+    for model in grouped():
+        drawn = [folder / model / "annotated" / "a.jpg" for folder in (together, tmp_path / "alone")]
+        assert drawn[0].read_bytes() == drawn[1].read_bytes()
 
 
 def test_ids_of_annotations_are_those_of_each_members_classes(tmp_path: Path) -> None:

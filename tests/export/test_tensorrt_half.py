@@ -69,6 +69,37 @@ def test_reference_points_stay_in_fp32_while_the_layers_between_are_fp16() -> No
     assert halves == {"feature", "hidden", "state", "change"}
 
 
+def test_where_a_network_looks_again_is_computed_in_fp32() -> None:
+    nodes = [
+        node("Conv", "x first", "feature"),
+        node("Conv", "feature second", "deltas"),
+        node("Reshape", "deltas as_boxes", "coded"),
+        node("Mul", "coded stride", "proposals"),
+        node("ReduceMax", "coded last_axis", "best", keepdims=0),
+        helper.make_node("TopK", ["best", "count"], ["ordered", "order"], name="order"),
+        node("Gather", "proposals order", "rois"),
+        node("RoiAlign", "feature rois first_picture", "pooled"),
+        node("Conv", "pooled third", "raw"),
+    ]
+    weights = {
+        **{name: kernel(4, 4, 1, 1) for name in ("first", "second", "third")},
+        "as_boxes": np.array([-1, 4]),
+        "stride": np.float32(8),
+        "last_axis": np.array([1]),
+        "count": np.array([2]),
+        "first_picture": np.zeros(2, np.int64),
+    }
+    model = network(nodes, weights, ["raw"])
+    kept = decoding(model.graph, "raw")
+    assert {"rois", "proposals", "coded", "ordered"} <= kept
+    assert kept.isdisjoint({"feature", "deltas", "pooled"})
+    types = element_types(to_half(model, begins="x", without=kept))
+    halves = {
+        name for name in ("feature", "deltas", "coded", "proposals", "best", "rois", "pooled") if types[name] == 10
+    }
+    assert halves == {"feature", "deltas"}
+
+
 def test_places_of_anchors_do_not_draw_the_feature_map_into_the_head() -> None:
     nodes = [
         node("Conv", "x first", "early"),

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from sightline.contract import THREADS_PARAMETER
+from sightline.errors import LaunchError
 from sightline_server.cpu import available_cores, instance_count, threads_per_instance
 
 
@@ -30,3 +32,14 @@ def test_instances_share_the_cores() -> None:
         assert threads >= 1
         assert threads * count <= max(cores, count)
         assert (threads + 1) * count > cores
+
+
+def test_a_model_may_state_its_threads() -> None:
+    config = {"instance_group": [{"count": 2}], "parameters": {THREADS_PARAMETER: {"string_value": "7"}}}
+    assert threads_per_instance(config) == 7
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "", "1.5", "²"])
+def test_threads_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(LaunchError, match="write a whole number from 1 on"):
+        threads_per_instance({"parameters": {THREADS_PARAMETER: {"string_value": text}}})

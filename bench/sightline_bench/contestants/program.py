@@ -18,7 +18,18 @@ from typing import Any
 from sightline.errors import MeasurementError
 from sightline_bench.material.photos import Photos
 from sightline_bench.measure.rounds import Pass
-from sightline_bench.measure.usage import Peaks, process_name, sampled, seconds_by_process, tree, tree_seconds
+from sightline_bench.measure.usage import (
+    Peaks,
+    descendants,
+    lives,
+    outlive,
+    process_name,
+    sampled,
+    seconds_by_process,
+    tree,
+    tree_seconds,
+)
+from sightline_server.options import STOP_TIMEOUT_SECONDS
 
 _LOADING_SECONDS = 600.0
 _PASS_SECONDS = 1800.0
@@ -27,6 +38,8 @@ _ABORTING_SECONDS = 2.0
 """Patience with one that may be in the midst of a pass that nobody wants any more."""
 _WARM_UP_IMAGES = 32
 """As many as a client has on their way by default."""
+_ORPHAN_SECONDS = STOP_TIMEOUT_SECONDS + 5.0
+"""A server that has lost its owner takes its time to stop."""
 _SHOWN_LINES, _SHOWN_CHARACTERS = 6, 200
 Settings = Mapping[str, int]
 """Options that are varied, such as threads."""
@@ -91,6 +104,7 @@ class Program:
         loading_seconds: longest wait until it is ready.
         pass_seconds: longest wait for a pass.
         ending_seconds: longest wait for its end, when it is not needed any more.
+        orphan_seconds: longest wait for the end of what it has started and left behind.
 
     Attributes:
         peaks: memory; None before `warm_up`.
@@ -103,11 +117,13 @@ class Program:
         loading_seconds: float = _LOADING_SECONDS,
         pass_seconds: float = _PASS_SECONDS,
         ending_seconds: float = _ENDING_SECONDS,
+        orphan_seconds: float = _ORPHAN_SECONDS,
     ) -> None:
         self.recipe = recipe
         self.peaks: Peaks | None = None
         self._pass_seconds = pass_seconds
         self._ending_seconds = ending_seconds
+        self._orphan_seconds = orphan_seconds
         self._deadline = time.monotonic() + loading_seconds
         self._unread = b""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the program
@@ -182,7 +198,11 @@ class Program:
             raise MeasurementError(f"{self.name} answered {json.dumps(answer)}, which is no pass: {error!r}") from error
 
     def close(self, patience_seconds: float) -> None:
-        """Let it end, and end what is then left of it and of all that it started in its session."""
+        """Let it end, and end what is then left of it and of all that it started.
+
+        What left its session, such as the server that it embeds, sees that it is gone and ends by itself, in order.
+        """
+        below = lives(descendants(self._process.pid))
         if self._process.stdin is not None:
             self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -190,6 +210,7 @@ class Program:
         with contextlib.suppress(ProcessLookupError):  # nobody is left
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        outlive(below, self._orphan_seconds)
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._errors.close()

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from sightline import Client
+from sightline.errors import InvalidOptionError
 from sightline_bench.measure.rounds import Pass
 from sightline_bench.measure.usage import tree_seconds
 
@@ -27,10 +28,15 @@ class Crowd:
         model: a detector.
         images: files; the clients begin at different ones.
         clients: how many.
-        images_each: how many each goes over in a pass.
+        images_each: how many each goes over in a pass, at least 2.
+
+    Raises:
+        InvalidOptionError: it is fewer: a single answer says nothing about a client's throughput.
     """
 
     def __init__(self, url: str, model: str, images: Sequence[Path], *, clients: int, images_each: int) -> None:
+        if images_each < 2:
+            raise InvalidOptionError(f"images_each is {images_each}; it must be at least 2")
         self.name = f"{clients} client{'s' if clients > 1 else ''}"
         self._images = images
         self._images_each = images_each
@@ -45,30 +51,35 @@ class Crowd:
         self._stack.close()
 
     def one_pass(self) -> Pass:
-        """All of them at once; details have the slowest client's throughput by that of the fastest."""
+        """All of them at once; details have the slowest client's throughput by that of the fastest.
+
+        A client's throughput is counted from its first answer on: where all ask at the same moment, somebody has to be
+        first, and a queue that is served in order keeps the clients that far apart until the end.
+        """
         before = tree_seconds(os.getpid())
         gate = threading.Barrier(len(self._clients) + 1)
         work = [self._pool.submit(self._ask, gate, number) for number in range(len(self._clients))]
         gate.wait()
         begun = time.perf_counter()
         results = [each.result() for each in work]
-        ends = [end - begun for end, _ in results]
+        spans = [last - first for first, last, _ in results]
         return Pass(
             images=len(self._clients) * self._images_each,
-            seconds=max(ends),
+            seconds=max(last for _, last, _ in results) - begun,
             cpu_seconds=tree_seconds(os.getpid()) - before,
-            found=sum(found for _, found in results),
-            details={FAIRNESS: min(ends) / max(ends)},
+            found=sum(found for _, _, found in results),
+            details={FAIRNESS: min(spans) / max(spans)},
         )
 
-    def _ask(self, gate: threading.Barrier, number: int) -> tuple[float, int]:
-        """One client's share: when it had its last answer, and how many objects it found."""
+    def _ask(self, gate: threading.Barrier, number: int) -> tuple[float, float, int]:
+        """One client's share: when it had its first answer and its last, and how many objects it found."""
         gate.wait()
-        found = 0
+        found, first = 0, 0.0
         for step in range(self._images_each):
             image = self._images[(number * self._images_each + step) % len(self._images)]
             found += len(self._clients[number].detect(image))
-        return time.perf_counter(), found
+            first = first or time.perf_counter()
+        return first, time.perf_counter(), found
 
 
 class Stream:

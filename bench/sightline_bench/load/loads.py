@@ -18,7 +18,7 @@ class Load:
     """Requests, either so many at a time or so many a second.
 
     Attributes:
-        requests: how many in all; perf_analyzer sends for three windows of two seconds, however many that are.
+        requests: how many in all; perf_analyzer sends for three windows of a second or two, however many that are.
         concurrency: requests in flight, the next going out when one is answered; 0 where there is a rate.
         request_rate: requests a second on average, at random moments (Poisson); 0 where there is a concurrency.
         batch: images in a request.

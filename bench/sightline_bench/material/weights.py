@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from sightline.contract import DEFAULT_SCORE_THRESHOLD
 from sightline_bench.material.workshop import Workshop, digest_of_export, versions_of
 
 ARCHITECTURES = {
@@ -12,11 +16,21 @@ ARCHITECTURES = {
     "yolov5nu": "yolov5n.yaml",
     "yolov8n": "yolov8n.yaml",
     "yolov8m": "yolov8m.yaml",
+    "yolov10n": "yolov10n.yaml",
+    "yolo11n": "yolo11n.yaml",
+    "yolo26n": "yolo26n.yaml",
 }
 """What stands in for a checkpoint, by its name."""
 
 
 _SEED = 0
+_LOOKED_AT = 8
+"""Pictures that decide how much random weights find."""
+_OBJECTS = 7
+"""In a picture, on average: what yolov8n finds in COCO's photos."""
+_SIDE_PIXELS = 320
+_LEAST_SCORE, _HIGHEST_SCORE, _STEPS = 1e-3, 1 - 1e-6, 12
+"""Higher scores are as good as 1 in FP32 and do not tell how much higher: so it goes in steps."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +41,15 @@ class Weights:
     note: str = ""
 
 
-def find_weights(name: str, folder: Path | None, workshop: Workshop) -> Weights:
+def find_weights(name: str, folder: Path | None, workshop: Workshop, *, realistic_in: Sequence[Path] = ()) -> Weights:
     """`NAME.pt` of the folder; without it, the same network with random weights, which takes as long.
+
+    Args:
+        name: of the checkpoint, one of `ARCHITECTURES`.
+        folder: of checkpoints; None where none was given.
+        workshop: keeps what is made.
+        realistic_in: pictures in which random weights are to find about as many objects as trained ones; without any
+            they find hundreds.
 
     Raises:
         MissingDependencyError: Ultralytics is not installed.
@@ -36,17 +57,19 @@ def find_weights(name: str, folder: Path | None, workshop: Workshop) -> Weights:
     if folder is not None and (file := folder / f"{name}.pt").is_file():
         return Weights(file.resolve())
     architecture = ARCHITECTURES[name]
+    pictures = [realistic_in[index * len(realistic_in) // _LOOKED_AT] for index in range(_LOOKED_AT) if realistic_in]
 
     def make(place: Path) -> None:
-        _write_random(architecture, place / f"{name}.pt")
+        _write_random(architecture, place / f"{name}.pt", pictures)
 
-    made_of = [architecture, digest_of_export(), versions_of("torch", "ultralytics")]
-    place = workshop.once(f"{name}-random", of=made_of, make=make)
+    made_of = [architecture, digest_of_export(), versions_of("torch", "ultralytics"), *map(str, pictures)]
+    place = workshop.once(f"{name}-random{'-realistic' if pictures else ''}", of=made_of, make=make)
     where = f"no {name}.pt in {folder}" if folder is not None else "no --weights given"
-    return Weights(place / f"{name}.pt", f"{where}: {architecture} with random weights, on both sides")
+    found = f", which find some {_OBJECTS} objects in a picture" if pictures else ""
+    return Weights(place / f"{name}.pt", f"{where}: {architecture} with random weights{found}, on both sides")
 
 
-def _write_random(architecture: str, file: Path) -> None:
+def _write_random(architecture: str, file: Path, pictures: Sequence[Path]) -> None:
     """A checkpoint that finds something, as Ultralytics saves it."""
     import torch
 
@@ -58,3 +81,62 @@ def _write_random(architecture: str, file: Path) -> None:
         model = import_ultralytics().YOLO(architecture, task="detect")
         enliven(model.model)
     model.save(str(file))
+    if pictures:
+        _find_as_much(model, file, pictures)
+
+
+def _find_as_much(model: Any, file: Path, pictures: Sequence[Path]) -> None:
+    """Lower every score alike until `_OBJECTS` a picture are left.
+
+    Args:
+        model: from Ultralytics.
+        file: where it was saved; it is saved there again.
+        pictures: at least one.
+    """
+    _settle(model, pictures)
+    model.save(str(file))
+    for _ in range(_STEPS):
+        scores = _scores(file, pictures)
+        last = scores[min(len(scores), _OBJECTS * len(pictures)) - 1]
+        _shift_scores(model.model.model[-1], _logit(DEFAULT_SCORE_THRESHOLD) - _logit(min(last, _HIGHEST_SCORE)))
+        model.save(str(file))
+        if last <= _HIGHEST_SCORE:
+            return
+
+
+def _settle(model: Any, pictures: Sequence[Path]) -> None:
+    """Have the batch norms expect such pictures, so that not all objects are found in a few of them."""
+    import numpy as np
+    import torch
+
+    from sightline.annotate import decode_upright
+    from sightline_export.pictures import fit
+    from sightline_export.sources.random_weights import settle_norms
+
+    scenes = np.stack([fit(decode_upright(each.read_bytes())[..., ::-1], _SIDE_PIXELS) for each in pictures])
+    settle_norms(model.model, torch.from_numpy(scenes).permute(0, 3, 1, 2).float() / 255)
+
+
+def _scores(file: Path, pictures: Sequence[Path]) -> list[float]:
+    """Of all objects in all pictures, best first."""
+    from sightline_export.sources.quiet import import_ultralytics
+
+    model = import_ultralytics().YOLO(str(file), task="detect")
+    results = [
+        model.predict(str(each), rect=False, conf=_LEAST_SCORE, verbose=False, device="cpu") for each in pictures
+    ]
+    return sorted((score for (result,) in results for score in result.boxes.conf.tolist()), reverse=True)
+
+
+def _shift_scores(head: Any, logits: float) -> None:
+    """Move what the sigmoid makes scores of, in every branch of a head."""
+    import torch
+
+    with torch.no_grad():
+        for branch in filter(None, (head.cv3, getattr(head, "one2one_cv3", None))):
+            for scale in branch:
+                scale[-1].bias.add_(logits)
+
+
+def _logit(score: float) -> float:
+    return math.log(score / (1 - score))

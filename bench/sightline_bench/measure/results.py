@@ -1,6 +1,7 @@
 """The JSON file of a run, which the report is made of: what each figure is, what came out, and on what.
 
-    {"schema": 1, "quick": false, "command": "sightline bench ...", "began": ISO 8601, "seconds": 1234.5,
+    {"schema": 1, "quick": false, "rounds": 5, "images": "100 pictures of ...", "command": "sightline bench ...",
+     "began": ISO 8601, "complete": true, "seconds": 1234.5, "seconds_by_group": {GROUP: 12.3},
      "ratios": {KEY: {"title", "unit", "better", "target", "median", "low", "high", "runs": [...], "setting", "note"}},
      "races": [{"name", "title", "setting", "rounds", "contestants": {NAME: {"title", "script", "settings", "failure",
                 "peak_memory_bytes", "processes": [{"name", "cpu_seconds", "peak_memory_bytes"}],
@@ -10,6 +11,7 @@
      "sections": {...}, "machine": {...}, "versions": {...}, "commit": "...", "dirty": false}
 
 A figure that was not measured stands there too: `median`, `low` and `high` are null, `runs` is empty, `note` says why.
+The file is written anew after each group of figures; `complete` is false until the last.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sightline.errors import InvalidOptionError, OutputError
+from sightline.errors import InvalidOptionError
+from sightline.writers.files import write_whole
 from sightline_bench.measure.rounds import Ratio
 
 SCHEMA = 1
@@ -152,12 +155,9 @@ def read_results(file: Path) -> Results:
 
 
 def write_results(file: Path, results: Results) -> None:
-    """For people and programs.
+    """For people and programs; whoever reads it meanwhile finds the older file whole.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    try:
-        file.write_text(json.dumps(results.as_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {file}: {error.strerror}") from error
+    write_whole(file, json.dumps(results.as_json(), indent=1, ensure_ascii=False).encode() + b"\n")

@@ -1,12 +1,14 @@
-"""Processor time and memory of processes, with all that they have started. Linux only: it reads /proc."""
+"""Processor time, memory and end of processes, with all that they have started. Linux only: it reads /proc."""
 
 from __future__ import annotations
 
 import os
+import signal
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from sightline.errors import MeasurementError
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _SAMPLE_SECONDS = 0.05
+_BEGAN = 19
+"""Place of a process's beginning, in ticks since the system's, among the fields that `_stat` gives."""
 _STUB = "triton_python_backend_stub"
 """What runs a model of Triton's Python backend; its second word is `.../MODEL/VERSION/FILE`."""
 
@@ -69,6 +73,37 @@ def seconds_by_process(root: int) -> dict[int, float]:
         if fields := _stat(pid):  # it may have ended in between, and then stands in its parent's time
             found[pid] = _seconds(fields)
     return found
+
+
+@dataclass(frozen=True)
+class Life:
+    """One process, told from later ones of the same number by when it began."""
+
+    pid: int
+    began: str
+
+    def goes_on(self) -> bool:
+        """Whether it runs; one that has ended and was not waited for does not."""
+        fields = _stat(self.pid)
+        return bool(fields) and fields[_BEGAN] == self.began and fields[0] not in "ZX"
+
+
+def lives(pids: Iterable[int]) -> list[Life]:
+    """Those of them that run now."""
+    found = [Life(pid, fields[_BEGAN]) for pid in pids if (fields := _stat(pid))]
+    return [each for each in found if each.goes_on()]
+
+
+def outlive(processes: Sequence[Life], seconds: float) -> None:
+    """Wait until they have ended; those that have not by then are ended."""
+    deadline = time.monotonic() + seconds
+    while left := [each for each in processes if each.goes_on()]:
+        if time.monotonic() > deadline:
+            for each in left:
+                with suppress(ProcessLookupError):  # it has ended just now
+                    os.kill(each.pid, signal.SIGKILL)
+            return
+        time.sleep(_SAMPLE_SECONDS)
 
 
 def process_name(pid: int) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from sightline_bench.pages import units
+from sightline_bench.pages.plotting import AMBER, BLUE, CONTRAST, GREEN, GREY, INK, LIME, QUIET, VIOLET, drawn, dress
 from sightline_bench.profile import wording
 from sightline_bench.profile.layers import Layer, LayerTable
 from sightline_bench.profile.profile import Profile
@@ -15,58 +15,23 @@ from sightline_bench.profile.roofline import Roof
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, QUIET, GRID, CONTRAST = "#1b1f24", "#6b7280", "#e5e7eb", "#e4572e"
 STAGE_COLOURS = {
-    "read": "#94a3b8",
+    "read": GREY,
     "decode": "#38bdf8",
-    "letterbox": "#2563eb",
-    "network": "#0f766e",
-    "NMS": "#84cc16",
-    "Triton": "#a78bfa",
-    "transport": "#f59e0b",
-    "write": "#e4572e",
+    "letterbox": BLUE,
+    "network": GREEN,
+    "NMS": LIME,
+    "Triton": VIOLET,
+    "transport": AMBER,
+    "write": CONTRAST,
 }
-_KIND_COLOURS = ("#0f766e", "#2563eb", "#f59e0b", "#a78bfa", "#e4572e", "#84cc16")
-_OTHER_COLOUR = "#94a3b8"
-_ROOF_COLOURS = {"fp32": INK, "bf16": "#2563eb", "fp16": "#2563eb", "int8": "#a78bfa"}
-_WIDTH = 9.2
+_KIND_COLOURS = (GREEN, BLUE, AMBER, VIOLET, CONTRAST, LIME)
+_OTHER_COLOUR = GREY
+_ROOF_COLOURS = {"fp32": INK, "bf16": BLUE, "fp16": BLUE, "int8": VIOLET}
 _LEAST_LABELLED = 0.07
 """Share of the layers that a part needs for its name to have room."""
 _ALIKE = 0.03
 """Peaks that differ by less are one line."""
-
-
-@contextmanager
-def _style(salt: str) -> Iterator[None]:
-    from matplotlib import rc_context
-
-    # Text stays text: it can be searched, and looks as the page does. The salt keeps ids of several plots apart.
-    settings: Any = {"font.family": "sans-serif", "svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 9.5}
-    with rc_context(settings):
-        yield
-
-
-def _drawn(height: float, draw: Callable[[Axes], None], *, salt: str) -> str:
-    """An `<svg>` element of a plot with one pair of axes."""
-    from matplotlib.figure import Figure
-
-    with _style(salt):
-        figure: Any = Figure(figsize=(_WIDTH, height), facecolor="none", layout="constrained")
-        axes = figure.add_subplot()
-        draw(axes)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    svg = text.getvalue()
-    return svg[svg.index("<svg") :]
-
-
-def _dress(axes: Axes, *, grid: str = "both") -> None:
-    axes.grid(visible=True, axis=grid, color=GRID, linewidth=0.8)  # type: ignore[arg-type]
-    axes.set_axisbelow(True)
-    axes.set_facecolor("none")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(QUIET)
-    axes.tick_params(colors=QUIET, labelcolor=INK, which="both")
 
 
 def stages_plot(profile: Profile) -> str:
@@ -83,19 +48,19 @@ def stages_plot(profile: Profile) -> str:
                 share = value / whole if whole else 0.0
                 axes.barh(place, share, left=left, height=0.62, color=STAGE_COLOURS[name], edgecolor="white")
                 if share > 0.075:
-                    label = f"{name}\n{wording.milliseconds(value)}"
+                    label = f"{name}\n{units.milliseconds(value)}"
                     axes.text(left + share / 2, place, label, ha="center", va="center", color="white", fontsize=8.5)
                 left += share
         axes.set_yticks(
-            range(len(rows)), [f"{name}\n{wording.milliseconds(sum(parts.values()))}" for name, parts in rows]
+            range(len(rows)), [f"{name}\n{units.milliseconds(sum(parts.values()))}" for name, parts in rows]
         )
         axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
-        _dress(axes, grid="x")
+        dress(axes, grid="x")
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
 
-    return _drawn(2.1, draw, salt="stages")
+    return drawn(2.1, draw, salt="stages")
 
 
 def roofline_plot(profile: Profile, table: LayerTable) -> str:
@@ -113,10 +78,10 @@ def roofline_plot(profile: Profile, table: LayerTable) -> str:
         highest = max([*roof.flops_per_second.values(), *(layer.flops_per_second for layer in shown)])
         axes.set(xlim=(left, right), ylim=(min(lowest, left * roof.bytes_per_second) / 2e9, highest * 2.2 / 1e9))
         axes.set(xlabel="operations per byte (FLOP/byte)", ylabel="GFLOP/s")
-        _dress(axes)
+        dress(axes)
         axes.legend(loc="lower right", frameon=False, fontsize=8.5, ncols=2)
 
-    return _drawn(5.0, draw, salt=f"roofline {table.source}")
+    return drawn(5.0, draw, salt=f"roofline {table.source}")
 
 
 def _draw_roofs(axes: Axes, roof: Roof, main: str, left: float, right: float) -> None:
@@ -199,23 +164,21 @@ def batches_plot(profile: Profile) -> str:
 
     def draw(axes: Axes) -> None:
         sizes = [point.batch for point in points]
-        axes.plot(sizes, [point.images_per_second for point in points], color="#0f766e", marker="o", linewidth=2.2)
-        axes.set_ylabel("images/s", color="#0f766e")
+        axes.plot(sizes, [point.images_per_second for point in points], color=GREEN, marker="o", linewidth=2.2)
+        axes.set_ylabel("images/s", color=GREEN)
         axes.set(xscale="log", xlabel="pictures in a batch", ylim=(0, max(p.images_per_second for p in points) * 1.2))
         axes.set_xticks(sizes, list(map(str, sizes)))
         axes.minorticks_off()
-        _dress(axes)
+        dress(axes)
         beside = axes.twinx()
-        beside.plot(
-            sizes, [point.seconds for point in points], color="#f59e0b", marker="s", linewidth=1.4, linestyle="--"
-        )
+        beside.plot(sizes, [point.seconds for point in points], color=AMBER, marker="s", linewidth=1.4, linestyle="--")
         beside.set_ylabel("seconds for a batch", color="#b45309")
         beside.set_ylim(bottom=0)
         beside.spines[["top", "left"]].set_visible(False)
         beside.tick_params(colors=QUIET, labelcolor=INK)
         beside.minorticks_off()
 
-    return _drawn(3.0, draw, salt="batches")
+    return drawn(3.0, draw, salt="batches")
 
 
 def variants_plot(profile: Profile) -> str:
@@ -225,19 +188,19 @@ def variants_plot(profile: Profile) -> str:
     def draw(axes: Axes) -> None:
         for place, each in enumerate(measured):
             taken = each.milliseconds
-            colour = "#0f766e" if place == 0 else "#5eaaa3"
+            colour = GREEN if place == 0 else "#5eaaa3"
             axes.barh(place, taken.median, height=0.6, color=colour)
             axes.plot([taken.low, taken.high], [place, place], color=INK, linewidth=1.6, solid_capstyle="butt")
-            text = f"{wording.milliseconds(taken.median)} · {wording.percent(each.peak_share.median)} of peak"
+            text = f"{units.milliseconds(taken.median)} · {units.percent(each.peak_share.median)} of peak"
             axes.annotate(
                 text, (taken.high, place), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8.5
             )
         axes.set_yticks(range(len(measured)), [each.variant.name for each in measured])
         axes.set(xlim=(0, max(each.milliseconds.high for each in measured) * 1.3), ylim=(len(measured) - 0.5, -0.5))
         axes.set_xlabel("ms for a picture")
-        _dress(axes, grid="x")
+        dress(axes, grid="x")
 
-    return _drawn(0.8 + 0.42 * len(measured), draw, salt="variants")
+    return drawn(0.8 + 0.42 * len(measured), draw, salt="variants")
 
 
 def layers_plot(profile: Profile, table: LayerTable) -> str:
@@ -273,11 +236,11 @@ def layers_plot(profile: Profile, table: LayerTable) -> str:
                 fontsize=8.5,
                 color=QUIET,
             )
-        _dress(axes, grid="y")
+        dress(axes, grid="y")
         scale = ScalarMappable(Normalize(0, 100), colours)
         axes.figure.colorbar(scale, ax=axes, label="% of peak", pad=0.01, aspect=18)
 
-    return _drawn(2.9, draw, salt=f"layers {table.source}")
+    return drawn(2.9, draw, salt=f"layers {table.source}")
 
 
 def _borders(table: LayerTable) -> Iterator[tuple[str, int]]:

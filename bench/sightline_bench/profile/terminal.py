@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sightline.sources import printable
+from sightline_bench.pages import units
 from sightline_bench.profile import wording
 from sightline_bench.profile.layers import Layer, LayerTable
 from sightline_bench.profile.profile import Profile
@@ -96,19 +97,19 @@ def _stages(profile: Profile) -> RenderableType:
         share = value / whole
         table.add_row(
             name,
-            wording.milliseconds(value),
-            wording.percent(share),
+            units.milliseconds(value),
+            units.percent(share),
             bar(share, _STAGE_BAR),
             Text(meaning, style="dim"),
         )
     taken = sorted(profile.served.taken.seconds)
-    highest = f"median {wording.milliseconds(1000 * taken[len(taken) // 2])}, highest {taken[-1] * 1000:.0f} ms"
+    highest = f"median {units.milliseconds(1000 * taken[len(taken) // 2])}, highest {taken[-1] * 1000:.0f} ms"
     table.add_row(
-        "together", wording.milliseconds(whole), "", "", Text(f"of {len(taken)} pictures: {highest}", style="dim")
+        "together", units.milliseconds(whole), "", "", Text(f"of {len(taken)} pictures: {highest}", style="dim")
     )
     table.add_row(
         "load",
-        wording.seconds(profile.served.load_seconds),
+        units.seconds(profile.served.load_seconds),
         "",
         "",
         Text("once: from starting the server until every model is warm", style="dim"),
@@ -123,15 +124,15 @@ def _stream(profile: Profile) -> RenderableType:
         table.add_row(
             step.model,
             str(step.instances),
-            wording.percent(step.busy),
+            units.percent(step.busy),
             f"{step.milliseconds:.1f}",
             f"{step.mean_batch:.1f}",
-            wording.milliseconds(step.queue_milliseconds),
+            units.milliseconds(step.queue_milliseconds),
         )
     failed = f", {streamed.failed} failed" if streamed.failed else ""
     first = (
-        f"{wording.rate(streamed.images_per_second)} images/s over {streamed.images} pictures{failed}; the server's "
-        f"processes hold {wording.size(streamed.memory_bytes)} at the most; {profile.served.engine}"
+        f"{units.rate(streamed.images_per_second)} images/s over {streamed.images} pictures{failed}; the server's "
+        f"processes hold {units.size(streamed.memory_bytes)} at the most; {profile.served.engine}"
     )
     return Group(Text(first), table)
 
@@ -142,14 +143,14 @@ def _variants(profile: Profile) -> RenderableType:
         taken = each.milliseconds
         table.add_row(
             each.variant.name.replace(", ", "\n"),
-            wording.milliseconds(taken.median),
-            wording.milliseconds(taken.low),
-            wording.milliseconds(taken.high),
-            wording.rate(each.images_per_second),
+            units.milliseconds(taken.median),
+            units.milliseconds(taken.low),
+            units.milliseconds(taken.high),
+            units.rate(each.images_per_second),
             f"{each.flops_per_second / 1e9:.1f}",
-            wording.percent(each.peak_share.median),
-            wording.seconds(each.loading.load_seconds),
-            wording.size(each.loading.memory_bytes),
+            units.percent(each.peak_share.median),
+            units.seconds(each.loading.load_seconds),
+            units.size(each.loading.memory_bytes),
         )
     notes = [f"{each.variant.name}: {each.variant.note}" for each in profile.comparison.measured if each.variant.note]
     notes += [f"{each.name}: not measured, {each.reason}" for each in profile.comparison.left_out]
@@ -163,23 +164,23 @@ def _batches(profile: Profile) -> RenderableType:
     for point in points:
         table.add_row(
             str(point.batch),
-            wording.milliseconds(1000 * point.seconds),
-            wording.rate(point.images_per_second),
+            units.milliseconds(1000 * point.seconds),
+            units.rate(point.images_per_second),
             bar(point.images_per_second / best),
-            wording.size(point.memory_bytes),
+            units.size(point.memory_bytes),
         )
     stopped = [Text(printable(profile.batches.stopped), style="yellow")] if profile.batches.stopped else []
     return Group(table, *stopped)
 
 
 def _layers(table: LayerTable, roof: Roof, count: int, *, wide: bool) -> RenderableType:
-    clock = "" if table.wall_milliseconds is None else f", by the clock {wording.milliseconds(table.wall_milliseconds)}"
-    parts = ", ".join(f"{part} {wording.milliseconds(value)}" for part, value in table.by_part().items())
+    clock = "" if table.wall_milliseconds is None else f", by the clock {units.milliseconds(table.wall_milliseconds)}"
+    parts = ", ".join(f"{part} {units.milliseconds(value)}" for part, value in table.by_part().items())
     first = (
-        f"{len(table.layers)} layers, together {wording.milliseconds(table.milliseconds)}{clock} ({parts}); "
-        f"{wording.percent(table.assigned)} of the operations found in them"
+        f"{len(table.layers)} layers, together {units.milliseconds(table.milliseconds)}{clock} ({parts}); "
+        f"{units.percent(table.assigned)} of the operations found in them"
     )
-    kinds = [f"{kind} {wording.percent(value / table.milliseconds)}" for kind, value in table.by_kind().items()]
+    kinds = [f"{kind} {units.percent(value / table.milliseconds)}" for kind, value in table.by_kind().items()]
     lines: list[RenderableType] = [Text(first), Text("by kind: " + ", ".join(kinds[:_RANKED]), style="dim")]
     if table.note:
         lines.append(Text(table.note, style="yellow"))
@@ -204,9 +205,9 @@ def _layer_rows(layers: Sequence[Layer], table: LayerTable, roof: Roof, *, wide:
         grid.add_row(
             printable(wording.short(layer.name, length=46 if wide else 28)),
             f"{layer.milliseconds:.2f}",
-            wording.percent(table.share(layer)),
+            units.percent(table.share(layer)),
             f"{layer.flops_per_second / 1e9:.1f}" if computes else "-",
-            wording.percent(reached) if computes else "-",
+            units.percent(reached) if computes else "-",
             f"{intensity:.0f}" if computes and intensity is not None else "-",
             *more,
         )
@@ -228,9 +229,9 @@ def _roof(profile: Profile) -> RenderableType:
         lines.append(
             Text(
                 f"{name}: {table.intensity:.0f} FLOP/byte, ridge {roof.ridge(table.precision):.1f}; "
-                f"time in compute-bound layers {wording.percent(counts['compute'])}, in memory-bound ones that compute "
-                f"{wording.percent(counts['memory'])}, in those that only move data "
-                f"{wording.percent(max(0.0, 1 - sum(counts.values())))}"
+                f"time in compute-bound layers {units.percent(counts['compute'])}, in memory-bound ones that compute "
+                f"{units.percent(counts['memory'])}, in those that only move data "
+                f"{units.percent(max(0.0, 1 - sum(counts.values())))}"
             )
         )
     return Group(*lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline_bench.pages.units import milliseconds, percent, rate
 from sightline_bench.profile.layers import LayerTable
 from sightline_bench.profile.profile import Profile
 
@@ -19,37 +20,10 @@ STAGE_MEANINGS = {
 }
 
 
-def milliseconds(value: float) -> str:
-    """Three digits that count."""
-    if value >= 100:
-        return f"{value:,.0f} ms"
-    return f"{value:.1f} ms" if value >= 1 else f"{value:.2f} ms"
-
-
-def seconds(value: float) -> str:
-    """Of a load or a run."""
-    return f"{value:.1f} s" if value >= 1 else f"{1000 * value:.0f} ms"
-
-
 def gflops(value: float) -> str:
     """Operations a second."""
     value /= 1e9
     return f"{value:,.0f} GFLOP/s" if value >= 100 else f"{value:.1f} GFLOP/s"
-
-
-def size(value: float) -> str:
-    """Bytes."""
-    return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:,.0f} MB"
-
-
-def percent(share: float) -> str:
-    """A share of 1."""
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
-
-
-def rate(value: float) -> str:
-    """Pictures a second."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def short(name: str, *, length: int = 46) -> str:

@@ -29,7 +29,7 @@ KEYS = (
     ),
 )
 _SHARE, _PERCENTILE = 0.7, 99
-_SWEEP_ROUNDS = 3
+_SWEEP_ROUNDS = 2
 
 
 def measure(setting: Setting, wanted: frozenset[str]) -> Findings:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import resource
+import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from sightline._options import DEFAULT_BATCH_SIZE, DEFAULT_IN_FLIGHT
 from sightline_bench.contestants.program import Program, Recipe, baseline
 from sightline_bench.load.driver import Driver, Target, choose_driver, serve
 from sightline_bench.load.loads import Load
-from sightline_bench.measure.rounds import Contestant, Pass, as_json, best, paired, take_turns
+from sightline_bench.measure.rounds import LEAST_ROUNDS, Contestant, Pass, Ratio, as_json, best, paired, take_turns
 from sightline_bench.noop import DEFAULT_NAME, write_noop_detector
 from sightline_bench.ratios.registry import Findings, Group, Key, Setting
 from sightline_bench.transports import payload_of
@@ -22,23 +26,32 @@ MEMORY = Key(
     better="lower",
 )
 _PAYLOAD_BYTES = 100_000
-_IN_FLIGHT = (4, 8, 16)
-_CLIENT = "client"
+_IN_FLIGHT = (4, 16)
+_CLIENT, _BATCHES = "client", "client, batches"
 _PEAK = "peak_memory_bytes"
-_FEW, _MANY, _MANY_QUICK = 100, 100_000, 5_000
+_FEW, _MANY, _MANY_QUICK, _MANY_BATCHED = 100, 100_000, 5_000, 20_000
 
 
 class Sender:
-    """A load as a contestant; its processor time is not counted."""
+    """A load as a contestant, with the processor time of the program that sends it; the server's is not counted."""
 
     def __init__(self, driver: Driver, target: Target, load: Load) -> None:
         self.name = load.title
         self._driver, self._target, self._load = driver, target, load
 
     def one_pass(self) -> Pass:
-        """Send it once."""
+        """Send it once; as many images as the server has answered, warm-up included."""
+        before = _seconds_of_children()
         came = self._driver.measure(self._target, self._load)
-        return Pass(images=self._load.requests * self._load.batch, seconds=came.seconds, cpu_seconds=0.0)
+        images = came.steps[self._target.model].images
+        seconds = images / came.images_per_second
+        return Pass(images=images, seconds=seconds, cpu_seconds=_seconds_of_children() - before)
+
+
+def _seconds_of_children() -> float:
+    """Processor time of all children of this process that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class FreshProgram:
@@ -56,7 +69,12 @@ class FreshProgram:
 
 
 def measure_speed(setting: Setting, wanted: frozenset[str]) -> Findings:
-    """One image a request on both sides; perf_analyzer at the number in flight that suits it best."""
+    """The same payload again and again, one to a request, on both sides; each with what suits it.
+
+    The client has its default settings else, perf_analyzer the number in flight at which it is fastest. That is more
+    than comparing both with the same number: a user of the client does not set it, one of perf_analyzer has to. What
+    many images in a request leave of the difference stands beside it, with perf_analyzer at the client's number.
+    """
     driver = choose_driver(setting.perf_analyzer, setting.workshop)
     if driver.program is None:
         return Findings(figures={SPEED.name: SPEED.lacking(driver.note)})
@@ -64,42 +82,77 @@ def measure_speed(setting: Setting, wanted: frozenset[str]) -> Findings:
     with serve(write_noop_detector(setting.workshop.scratch("noop")).parent) as server:
         target = Target.at(server, DEFAULT_NAME, [payload_of(_PAYLOAD_BYTES).data])
         senders = [Sender(driver, target, Load(requests=count, concurrency=number)) for number in _IN_FLIGHT]
-        with Program(_client(server.grpc_url, count, name=_CLIENT)) as client:
-            client.wait_until_ready()
-            client.warm_up()
-            passes = _turns(setting, SPEED, [client, *senders])
+        batched = Load(requests=count, concurrency=DEFAULT_IN_FLIGHT, batch=DEFAULT_BATCH_SIZE)
+        with (
+            Program(_client(server.grpc_url, count, name=_CLIENT)) as client,
+            Program(_client(server.grpc_url, count, name=_BATCHES, batch=DEFAULT_BATCH_SIZE)) as batches,
+        ):
+            for program in (client, batches):
+                program.wait_until_ready()
+                program.warm_up()
+            passes = _turns(setting, SPEED, [client, *senders, batches, Sender(driver, target, batched)])
     fastest = best(passes, [sender.name for sender in senders])
     about = (
         f"streaming with default settings but one image a request / {driver.program.version()}, {fastest}, the best "
-        f"of {', '.join(map(str, _IN_FLIGHT))}; {count} payloads of {_PAYLOAD_BYTES // 1000} kB"
+        f"of {', '.join(map(str, _IN_FLIGHT))}; the same payload of {_PAYLOAD_BYTES // 1000} kB again and again"
     )
-    figure = SPEED.measured(paired(passes[_CLIENT], passes[fastest]), about)
+    of_batches = paired(passes[_BATCHES], passes[batched.title])
+    note = (
+        f"{_cost(passes[_CLIENT])} / {_cost(passes[fastest])} µs of processor time an image, the server's not counted; "
+        f"with {DEFAULT_BATCH_SIZE} images a request and {DEFAULT_IN_FLIGHT} requests in flight on both sides "
+        f"{of_batches.median:.2f} ({of_batches.low:.2f} to {of_batches.high:.2f}), "
+        f"{_cost(passes[_BATCHES])} / {_cost(passes[batched.title])} µs"
+    )
+    figure = SPEED.measured(paired(passes[_CLIENT], passes[fastest]), about, note)
     return Findings(figures={SPEED.name: figure}, sections={SPEED.name: as_json(passes)})
 
 
+def _cost(passes: Sequence[Pass]) -> str:
+    """Median processor time an image in microseconds."""
+    return f"{statistics.median(1e6 * one.cpu_seconds / one.images for one in passes):.0f}"
+
+
 def measure_memory(setting: Setting, wanted: frozenset[str]) -> Findings:
-    """The client's process alone, from its start on, for few images and for many."""
+    """The client's process alone, from its start on, for few images and for many; rounds are few, as they agree."""
     many = setting.count(quick=_MANY_QUICK, full=_MANY)
+    batched = setting.count(quick=_MANY_QUICK, full=_MANY_BATCHED)
     with serve(write_noop_detector(setting.workshop.scratch("noop")).parent) as server:
-        sizes = [FreshProgram(_client(server.grpc_url, count, name=f"{count} images")) for count in (_FEW, many)]
-        passes = _turns(setting, MEMORY, sizes)
-    few_name, many_name = (size.name for size in sizes)
-    ratio = paired(passes[many_name], passes[few_name], lambda one: one.details[_PEAK])
-    note = f"a quick run: {many:,} images, not {_MANY:,}" if many < _MANY else ""
-    about = f"{many:,} / {_FEW} images of {_PAYLOAD_BYTES // 1000} kB, one a request, default settings else"
-    figure = MEMORY.measured(ratio, about, note)
+
+        def fresh(count: int, batch: int) -> FreshProgram:
+            name = f"{count:,} images in requests of {batch}"
+            return FreshProgram(_client(server.grpc_url, count, "--fresh", name=name, batch=batch))
+
+        single = [fresh(_FEW, 1), fresh(many, 1)]
+        several = [fresh(_FEW, DEFAULT_BATCH_SIZE), fresh(batched, DEFAULT_BATCH_SIZE)]
+        passes = _turns(replace(setting, rounds=LEAST_ROUNDS), MEMORY, [*single, *several])
+
+    def growth(few: FreshProgram, more: FreshProgram) -> Ratio:
+        return paired(passes[more.name], passes[few.name], lambda one: one.details[_PEAK])
+
+    of_batches = growth(*several)
+    note = (
+        f"in requests of {DEFAULT_BATCH_SIZE}, {batched:,} / {_FEW} images: {of_batches.median:.3f} "
+        f"({of_batches.low:.3f} to {of_batches.high:.3f})"
+    )
+    if many < _MANY:
+        note = f"a quick run: {many:,} images, not {_MANY:,}; {note}"
+    about = (
+        f"{many:,} / {_FEW} images of {_PAYLOAD_BYTES // 1000} kB, each new bytes, one a request, default settings else"
+    )
+    figure = MEMORY.measured(growth(*single), about, note)
     return Findings(figures={MEMORY.name: figure}, sections={MEMORY.name: as_json(passes)})
 
 
-def _client(url: str, count: int, *, name: str) -> Recipe:
+def _client(url: str, count: int, *flags: str, name: str, batch: int = 1) -> Recipe:
     script = "stream_client.py"
     words: Mapping[str, Any] = {
         "--url": url,
         "--model": DEFAULT_NAME,
         "--payload-bytes": _PAYLOAD_BYTES,
         "--count": count,
+        "--batch": batch,
     }
-    options = [str(word) for pair in words.items() for word in pair]
+    options = [*flags, *(str(word) for pair in words.items() for word in pair)]
     return Recipe(
         name=name,
         title="Sightline's client, streaming",

@@ -24,6 +24,7 @@ COMMANDS = {
     "profile": "Say where a detector's time goes, layer by layer and step by step.",
     "serve": "Run the embedded Triton until Ctrl-C.",
     "tensorrt": "Build TensorRT plans, list them, check them, go back to an older one.",
+    "tune": "Find the fastest settings of a detector on this machine.",
     "sizing": "Compute the memory pools that a model repository needs.",
 }
 """Every subcommand's name and one line about it; its module has the same name and holds a click command `command`."""

@@ -137,7 +137,7 @@ def _profile(options: ProfileOptions, *, html: bool) -> Profile:
     from sightline.errors import MissingDependencyError
 
     try:
-        from sightline_bench.profile.page import check_matplotlib
+        from sightline_bench.pages.document import check_matplotlib
         from sightline_bench.profile.profile import profile
     except ImportError as error:
         raise MissingDependencyError(

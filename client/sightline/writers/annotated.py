@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from sightline.annotate import DEFAULT_JPEG_QUALITY, decode_upright, draw, encode_jpeg, require_annotators
+from sightline.annotate import DEFAULT_JPEG_QUALITY, Picture, decode_upright, draw, encode_jpeg, require_annotators
 from sightline.detections import Detections, Result, Source
 from sightline.errors import ImageError, InvalidOptionError, OutputError
 from sightline.writers.base import Write, Writer
@@ -49,18 +48,54 @@ class AnnotatedWriter(Writer):
 
     def prepare(self, result: Result) -> Write:
         """See `Writer`."""
+        return self.prepare_sharing(result, SharedPicture(result.source))
+
+    def prepare_sharing(self, result: Result, decoded: SharedPicture) -> Write:
+        """As `prepare`, with a picture that others draw into as well."""
         name = self._names.claim(result.source)
         path = self._folder / name.with_name(name.name + ".jpg")
-        return partial(self._write, result.source, path, result.unwrap())
+        return partial(self._write, decoded, path, result.unwrap())
 
-    def _write(self, source: Source, path: Path, detections: Detections) -> None:
+    def _write(self, decoded: SharedPicture, path: Path, detections: Detections) -> None:
         height, width = detections.image_size_hw
-        with self._one_large if height * width > _LARGE_PIXELS else nullcontext():
-            try:
-                picture = decode_upright(Path(source).read_bytes())
-            except OSError as error:
-                raise OutputError(f"cannot read the picture again: {reason_of(error)}") from error
-            except ImageError as error:
-                raise OutputError(str(error)) from error
-            encoded = encode_jpeg(draw(picture, detections), quality=self._jpeg_quality)
+        if height * width > _LARGE_PIXELS:
+            with self._one_large:
+                encoded = self._encode(decoded.decode(), detections)
+        else:
+            encoded = self._encode(decoded.picture, detections)
         write_whole(path, encoded)
+
+    def _encode(self, picture: Picture, detections: Detections) -> bytes:
+        return encode_jpeg(draw(picture, detections), quality=self._jpeg_quality)
+
+
+class SharedPicture:
+    """The picture of a result, decoded when it is first drawn into; for one thread at a time."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._picture: Picture | None = None
+
+    @property
+    def picture(self) -> Picture:
+        """It, kept as long as this object; nobody may change it.
+
+        Raises:
+            OutputError: it cannot be read or decoded any more.
+        """
+        if self._picture is None:
+            self._picture = self.decode()
+        return self._picture
+
+    def decode(self) -> Picture:
+        """It, decoded now and not kept.
+
+        Raises:
+            OutputError: as `picture`.
+        """
+        try:
+            return decode_upright(Path(self._source).read_bytes())
+        except OSError as error:
+            raise OutputError(f"cannot read the picture again: {reason_of(error)}") from error
+        except ImageError as error:
+            raise OutputError(str(error)) from error

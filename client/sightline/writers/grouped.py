@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sightline.detections import Result
 from sightline.errors import InvalidOptionError, OutputError
+from sightline.writers.annotated import AnnotatedWriter, SharedPicture
 from sightline.writers.base import Write, Writer
 
 
@@ -52,9 +53,16 @@ class GroupWriter(Writer):
                 f"the group has other members ({', '.join(group)}) than when this run began "
                 f"({', '.join(self.members)}): it was made anew on the server meanwhile; run again"
             )
+        # Members draw into one picture, which is decoded once.
+        decoded = SharedPicture(result.source)
         for model, writer in self.members.items():
+            of_member = Result(result.source, group[model], milliseconds=result.milliseconds)
             try:
-                writes[model] = writer.prepare(Result(result.source, group[model], milliseconds=result.milliseconds))
+                writes[model] = (
+                    writer.prepare_sharing(of_member, decoded)
+                    if isinstance(writer, AnnotatedWriter)
+                    else writer.prepare(of_member)
+                )
             except OutputError as error:
                 errors.append(OutputError(f"{model}: {error}"))
         return partial(_write, writes, errors)

@@ -20,10 +20,11 @@ from .learnt import SHAPE_OPERATORS, Array, constants
 KEPT_FLOAT = frozenset(
     {
         "CumSum", "Exp", "GroupNormalization", "InstanceNormalization", "LayerNormalization", "Log", "LpNormalization",
-        "Pow", "ReduceL2", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Sqrt",
+        "Pow", "ReduceL2", "ReduceMean", "ReduceSum", "ReduceSumSquare", "RoiAlign", "Sqrt",
     }
 )  # fmt: skip
-"""Operators that sum or square, in which FP16 overflows at 65504; they are cheap."""
+"""Operators that sum or square, in which FP16 overflows at 65504, and one whose pixel coordinates have the type of its
+features; they are cheap."""
 _FLOAT_POSITIONS = {"Resize": (1, 2)}
 """Inputs that ONNX wants in FP32, by operator."""
 _LARGEST = float(np.finfo(np.float16).max)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ SHAPE_OPERATORS = frozenset({"Shape", "Size"})
 _LEARNT = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Operators whose second factor training found, if it is a constant."""
 _SHORTEST_RAMP = 4
+_PLACES = {"Gather": (1,), "GatherElements": (1,), "GatherND": (1,), "RoiAlign": (1, 2)}
+"""Inputs that say where to look, by operator."""
 
 
 def decoding(graph: onnx.GraphProto, raw: str) -> frozenset[str]:
@@ -24,7 +26,8 @@ def decoding(graph: onnx.GraphProto, raw: str) -> frozenset[str]:
     They are those that lead to the raw output without a learnt layer between: anchors, strides, sigmoids, the expected
     value of a distribution over distances (DFL), the reference points that one decoder layer hands to the next. Their
     numbers are coordinates, for which 11 significant bits are too few: in FP16 there are half pixels at 640 only, and
-    a quarter of a stride of 32 in the DFL's 16 steps.
+    a quarter of a stride of 32 in the DFL's 16 steps. Those belong to it too that lead in the same way to where the
+    network looks: the proposals that features are pooled under, their areas (beyond FP16's 65504) and their order.
 
     Args:
         graph: the network, or more than it.
@@ -33,7 +36,7 @@ def decoding(graph: onnx.GraphProto, raw: str) -> frozenset[str]:
     made_by = {name: node for node in graph.node for name in node.output}
     known = constants(graph)
     found: set[str] = set()
-    pending = [raw]
+    pending = [raw, *_places(graph)]
     while pending:
         node = made_by.get(pending.pop())
         if node is None or node.output[0] in found or node.op_type in SHAPE_OPERATORS or _is_learnt(node, known):
@@ -41,6 +44,12 @@ def decoding(graph: onnx.GraphProto, raw: str) -> frozenset[str]:
         found.add(node.output[0])
         pending += node.input
     return frozenset(found)
+
+
+def _places(graph: onnx.GraphProto) -> Iterator[str]:
+    """Names of the tensors that say where to look."""
+    for node in graph.node:
+        yield from (node.input[position] for position in _PLACES.get(node.op_type, ()))
 
 
 def last_learnt(graph: onnx.GraphProto, raw: str) -> frozenset[str]:

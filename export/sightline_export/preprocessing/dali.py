@@ -47,6 +47,18 @@ def encoded_input() -> Any:
     return fn.external_source(name="encoded", dtype=types.UINT8, ndim=1, device="cpu")
 
 
+def decoded(encoded: Any) -> Any:
+    """Pictures [H, W, 3] RGB of their own sizes."""
+    return DECODING.decoders.image(
+        encoded,
+        device="mixed" if ON_GPU else "cpu",
+        output_type=types.RGB,
+        jpeg_fancy_upsampling=True,
+        # All to the hardware decoder where there is one: a share would make a picture depend on its batch.
+        hw_decoder_load=1.0,
+    )
+
+
 def target_size(original_shape: Any) -> Any:
     """Height and width, whole numbers in FLOAT, of the picture before borders."""
     size_hw = fn.cast(original_shape[:2], dtype=types.FLOAT64)
@@ -96,14 +108,7 @@ def preprocess() -> tuple[Any, ...]:
     """What Triton's DALI backend runs: `images` [H, W, 3] RGB, `original_shape` INT64 [3] after EXIF rotation."""
     encoded = encoded_input()
     original_shape = DECODING.peek_image_shape(encoded, dtype=types.INT64)
-    images = DECODING.decoders.image(
-        encoded,
-        device="mixed" if ON_GPU else "cpu",
-        output_type=types.RGB,
-        jpeg_fancy_upsampling=True,
-        # All to the hardware decoder where there is one: a share would make a picture depend on its batch.
-        hw_decoder_load=1.0,
-    )
+    images = decoded(encoded)
     images = fn.resize(
         images,
         size=target_size(original_shape),
@@ -124,31 +129,12 @@ def preprocess() -> tuple[Any, ...]:
 
 
 @pipeline_def(device_id=None, **OPTIONS)
-def preprocess_with_opencv() -> tuple[Any, ...]:
-    """The same for a server that runs DALI from Python on a CPU, where OpenCV resizes many times faster than DALI.
+def decode() -> tuple[Any, Any]:
+    """For a server that runs DALI from Python on a CPU: pictures [H, W, 3] RGB of their own sizes, `original_shape`.
 
-    Triton's own DALI backend never builds this one: Python functions cannot be serialised.
+    That server does the rest with OpenCV, as KIND and SIDES say, many times faster than DALI; Triton's own DALI backend
+    never builds this one.
     """
     encoded = encoded_input()
     original_shape = DECODING.peek_image_shape(encoded, dtype=types.INT64)
-    images = DECODING.decoders.image(encoded, device="cpu", output_type=types.RGB, jpeg_fancy_upsampling=True)
-    images = fn.python_function(images, target_size(original_shape), function=resize_with_opencv, output_layouts="HWC")
-    return images, original_shape, *rectangle(original_shape)
-
-
-def resize_with_opencv(image: Any, size_hw: Any) -> Any:
-    """`image` [H, W, 3] resized to `size_hw`; centred in a grey square if KIND says so."""
-    import cv2
-    import numpy as np
-
-    height, width = (int(side) for side in size_hw)
-    if NOT_ROUNDED:
-        image = image.astype(np.float32)
-    if image.shape[:2] != (height, width):
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    if not HAS_BORDERS:
-        return image
-    top, left = (SIDES[0] - height) // 2, (SIDES[0] - width) // 2
-    padded = np.full((SIDES[0], SIDES[0], 3), PAD_VALUE, np.uint8)
-    padded[top : top + height, left : left + width] = image
-    return padded
+    return decoded(encoded), original_shape

@@ -83,7 +83,8 @@ class TritonPythonModel:
     def _place(self) -> str:
         if self._pipeline.device is not None:
             return f"on GPU {self._pipeline.device}"
-        resize = "OpenCV" if self._pipeline.uses_opencv else "DALI, many times slower: OpenCV is not installed"
+        slow = "DALI, many times slower: OpenCV is not installed, or an older Sightline exported the model"
+        resize = "OpenCV" if self._pipeline.uses_opencv else slow
         return f"on the CPU, resized by {resize}"
 
     def execute(self, requests: list[Any]) -> list[Any]:

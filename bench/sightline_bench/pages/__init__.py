@@ -1,0 +1,1 @@
+"""What pages of results share: the document and its style, plots as SVG, and figures for people."""
