@@ -23,7 +23,7 @@ command -v "$python" >/dev/null || { echo "gpu.sh: there is no $python; name one
 path="$checkout/client:$checkout/export:$checkout/server:$checkout/bench"
 if [ -n "$wheels" ]; then
   [ -d "$wheels" ] || { echo "gpu.sh: there is no folder $wheels; see bench/gpu_wheels.sh --help" >&2; exit 2; }
-  site=$("$python" "$here/sightline_bench/gpu/wheels.py" --unpack "$wheels" --python "$python")
+  site=$("$python" "$here/sightline_bench/gpu/wheels.py" --unpack "$wheels")
   path="$site:$path"
 fi
 export PYTHONPATH="$path${PYTHONPATH:+:$PYTHONPATH}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -86,25 +86,34 @@ def test_a_piece_that_is_missing_or_damaged(tmp_path: Path) -> None:
 
 
 def test_they_are_installed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = a_python_with_pip()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     a_wheel(tmp_path / "made", "carried_package", 2_000)
     wheels.cut(tmp_path / "made", tmp_path / "carried", 1_000)
-    site = wheels.install(tmp_path / "carried", program)
+    site = wheels.install(tmp_path / "carried")
     assert (site / "carried_package.py").read_text().startswith("SIZE = 2000")
     (site / "mark").touch()
-    assert wheels.install(tmp_path / "carried", program) == site
+    assert wheels.install(tmp_path / "carried") == site
     assert (site / "mark").exists(), "nothing was installed again"
 
 
-def a_python_with_pip() -> str:
-    for program in (sys.executable, "/usr/bin/python3", "python3"):
-        try:
-            subprocess.run([program, "-m", "pip", "--version"], capture_output=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return program
-    pytest.skip("this machine has no Python with pip")
+def test_what_a_wheel_has_beside_its_modules(tmp_path: Path) -> None:
+    file = tmp_path / "odd-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("odd-1.0.data/platlib/odd/there.py", "")
+        archive.writestr("odd-1.0.data/scripts/odd", "")
+        program = zipfile.ZipInfo("odd/program")
+        program.external_attr = 0o755 << 16
+        archive.writestr(program, "#!/bin/sh\n")
+        archive.writestr("odd/data", "")
+    wheels.unpack(file, tmp_path / "site")
+    found = {entry.name: entry for entry in (tmp_path / "site").rglob("*") if entry.is_file()}
+    assert found.keys() == {"there.py", "program", "data"}
+    assert os.access(found["program"], os.X_OK)
+    assert not os.access(found["data"], os.X_OK)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("../elsewhere", "")
+    with pytest.raises(wheels.WheelsError, match="outside"):
+        wheels.unpack(file, tmp_path / "site")
 
 
 def test_the_script(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Gathers packages for a machine with a GPU and no network, in pieces that can be carried, and installs them there.
 
-Run as a program, by `bench/gpu_wheels.sh`; it needs nothing but Python's own library and pip.
+Run as a program, by `bench/gpu_wheels.sh` and `bench/gpu.sh`; it needs nothing but Python's own library, and gathering
+needs pip.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import importlib
 import json
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 _CONSTRAINTS = Path(__file__).resolve().parents[3] / "constraints.txt"
@@ -167,11 +170,11 @@ def join(carried: Path, target: Path) -> list[Path]:
     return made
 
 
-def install(carried: Path, program: str) -> Path:
-    """A folder with all the packages, made once, for whichever Python can import from it.
+def install(carried: Path) -> Path:
+    """A folder with all the packages, made once, for whichever Python can import from it. It needs no pip.
 
     Raises:
-        WheelsError: a piece is missing, or pip refuses.
+        WheelsError: a piece is missing or damaged.
     """
     mark = hashlib.sha256("\n".join(sorted(map(str, carried.rglob("*.whl*")))).encode()).hexdigest()[:12]
     site = Path(tempfile.gettempdir()) / f"sightline-gpu-site-{mark}"
@@ -180,13 +183,33 @@ def install(carried: Path, program: str) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         wheels = join(carried, Path(folder))
         shutil.rmtree(site, ignore_errors=True)
-        command = [program, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
-        command += ["--no-cache-dir", "--target", str(site), *map(str, wheels)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise WheelsError(f"pip cannot install what {carried} holds: {done.stderr.strip()[-500:]}")
+        for wheel in wheels:
+            unpack(wheel, site)
     (site / _LIST).write_text("installed\n", encoding="utf-8")
     return site
+
+
+def unpack(wheel: Path, site: Path) -> None:
+    """A wheel's modules and libraries, without its scripts, which nobody here needs.
+
+    Raises:
+        WheelsError: it would write elsewhere.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        for entry in archive.infolist():
+            parts = PurePosixPath(entry.filename).parts
+            if parts[0].endswith(".data"):
+                parts = parts[2:] if parts[1] in ("purelib", "platlib") else ()
+            if entry.is_dir() or not parts:
+                continue
+            if ".." in parts or parts[0] == "/":
+                raise WheelsError(f"{wheel.name} holds {entry.filename!r}, which lies outside of it")
+            target = site.joinpath(*parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(entry) as source, target.open("wb") as out:
+                shutil.copyfileobj(source, out)
+            if (entry.external_attr >> 16) & stat.S_IXUSR:
+                target.chmod(0o755)
 
 
 def _pieces(file: Path, size: int) -> Iterator[bytes]:
@@ -217,7 +240,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--piece-mib", type=int, default=_PIECE_MIB, help=f"size of a part folder ({_PIECE_MIB})")
     parser.add_argument("--list", action="store_true", help="only say what would be gathered")
     parser.add_argument("--unpack", action="store_true", help="install what the folder holds, and print where")
-    parser.add_argument("--python", default=sys.executable, help="the Python whose pip is used")
+    parser.add_argument("--python", default=sys.executable, help="the Python whose pip gathers")
     return parser
 
 
@@ -226,7 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         if given.unpack:
-            print(install(given.folder, given.python))
+            print(install(given.folder))
             return 0
         have = names_of(given.have.read_text(encoding="utf-8")) if given.have else []
         versions = pinned(_CONSTRAINTS.read_text(encoding="utf-8"), given.python_version)
