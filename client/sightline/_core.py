@@ -107,7 +107,8 @@ class Core:
         tiler = self._new_tiler(served, batch_size)
         with self._lock:
             courier = self._new_courier()
-            worker = self._new_worker(courier, served, score_threshold, tiler)
+            pooled = min(batch_size, served.max_batch_size)
+            worker = self._new_worker(courier, served, score_threshold, tiler, pooled=pooled)
             options = self.options
             max_bytes = options.in_flight_pixels // PIXELS_PER_BYTE
             stream = Stream(courier, worker, in_flight=options.in_flight, max_bytes=max_bytes)
@@ -177,9 +178,12 @@ class Core:
         per_request = min(batch_size, served.max_batch_size)
         return Tiler(self.options.tiling, served.info.preprocessing, per_request=per_request, options=self.options)
 
-    def _new_worker(self, courier: Courier, served: Served, score_threshold: float, tiler: Tiler | None) -> Worker:
+    def _new_worker(
+        self, courier: Courier, served: Served, score_threshold: float, tiler: Tiler | None, *, pooled: int = 0
+    ) -> Worker:
         ways = varying(served.members.values())
-        task = Task(score_threshold, RenewingDecoder(served, self.renewed), tiler, ways)
+        decoder = RenewingDecoder(served, self.renewed)
+        task = Task(score_threshold, decoder, tiler, ways, pooled=pooled if ways else 0)
         return Worker(courier, task, options=self.options, shared=self._shared)
 
     def _ask_what_is_served(self) -> Served:

@@ -33,6 +33,8 @@ class Stream:
         self._max_bytes = max_bytes
         self._held_bytes = 0
         self._lock = threading.Lock()
+        # Where images of many chunks fill a request together, all of the window is read, and waits.
+        threads = self._window if worker.gathers else threads
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sightline")
 
     def submit(self, chunk: Chunk) -> Future[list[Result]]:
@@ -60,6 +62,7 @@ class Stream:
         self._courier.close()
         self._worker.wake()
         self._threads.shutdown(wait=True)
+        self._worker.close()
 
     def _hold(self, size_bytes: int) -> None:
         with self._lock:
