@@ -7,9 +7,19 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from google.protobuf.json_format import MessageToDict
 
-from sightline.contract import DEFAULT_SCORE_THRESHOLD, MODEL_VERSION, NUM_DETECTIONS, ONNX_FILE, network_name
+from sightline.contract import (
+    DEFAULT_SCORE_THRESHOLD,
+    MODEL_VERSION,
+    NUM_DETECTIONS,
+    ONNX_FILE,
+    ORIGINAL_SHAPE,
+    RECTANGLE,
+    SCORE_THRESHOLD,
+    network_name,
+)
 from sightline_export.config import CONFIG_FILE, parse
 from sightline_server.cpu import available_cores
 from sightline_server.engine_choice import open_engine
@@ -31,9 +41,26 @@ class Parts(NamedTuple):
         return self.pipeline.run([Path(path).read_bytes() for path in paths])
 
     def detect(self, pictures: Pictures) -> int:
-        """Objects in them, at the threshold that clients have by default."""
-        thresholds = np.full((len(pictures.images), 1), DEFAULT_SCORE_THRESHOLD, np.float32)
-        outputs = self.engine.run(dict(zip(self.inputs, (*pictures, thresholds), strict=True)))
+        """Objects in them, at the threshold that clients have by default.
+
+        Pictures of one rectangle are computed together, as the server does; squares are all alike.
+        """
+        alike, places = np.unique(pictures.rectangles_hw, axis=0, return_inverse=True)
+        return sum(
+            self._detect_alike(pictures, np.flatnonzero(places.reshape(-1) == each)) for each in range(len(alike))
+        )
+
+    def _detect_alike(self, pictures: Pictures, chosen: npt.NDArray[np.int64]) -> int:
+        images, shapes, rectangles_hw = pictures
+        whole = len(chosen) == len(images)
+        given = {
+            # No copy where there is nothing to choose.
+            "images": images if whole else images[chosen],
+            ORIGINAL_SHAPE.name: shapes if whole else shapes[chosen],
+            RECTANGLE.name: np.zeros((len(chosen), *rectangles_hw[chosen[0]]), RECTANGLE.dtype),
+            SCORE_THRESHOLD.name: np.full((len(chosen), 1), DEFAULT_SCORE_THRESHOLD, np.float32),
+        }
+        outputs = self.engine.run({name: given[name] for name in self.inputs})
         return int(outputs[NUM_DETECTIONS.name].sum())
 
 

@@ -1,4 +1,7 @@
-"""The served detector's network alone, suppression included, on pictures that lie ready in memory."""
+"""The served detector's network alone, suppression included, on pictures that lie ready in memory.
+
+Where it sees rectangles, those of one aspect lie together, and make the batches.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,8 @@ def main() -> None:
     pictures = np.concatenate([each.images for each in decoded])
     shapes = np.concatenate([each.original_shapes for each in decoded])
     rectangles = np.concatenate([each.rectangles_hw for each in decoded])
+    order = np.lexsort(rectangles.T)
+    pictures, shapes, rectangles = pictures[order], shapes[order], rectangles[order]
     free: SimpleQueue[Parts] = SimpleQueue()
     for parts in workers:
         free.put(parts)

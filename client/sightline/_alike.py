@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from sightline.detector_info import DetectorInfo
 from sightline.preprocessing import Preprocessing
 
+Likeness = tuple[tuple[int, int], ...]
+
 
 def varying(detectors: Iterable[DetectorInfo]) -> tuple[Preprocessing, ...]:
     """The ways, each once, in which detectors see rectangles: of a batch, one that holds those of all its images."""
@@ -19,7 +21,12 @@ def group_alike(sizes_hw: Sequence[tuple[int, int]], ways: Collection[Preprocess
 
     The first of each group stand in order, and so do those within it. Without any ways all are alike.
     """
-    groups: dict[tuple[tuple[int, int], ...], list[int]] = {}
+    groups: dict[Likeness, list[int]] = {}
     for index, size_hw in enumerate(sizes_hw):
-        groups.setdefault(tuple(way.seen_hw(size_hw) for way in ways), []).append(index)
+        groups.setdefault(likeness(size_hw, ways), []).append(index)
     return list(groups.values())
+
+
+def likeness(size_hw: tuple[int, int], ways: Iterable[Preprocessing]) -> Likeness:
+    """What images have in common that every way shows in one size: those sizes."""
+    return tuple(way.seen_hw(size_hw) for way in ways)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from dataclasses import replace
 from functools import partial
 
 from sightline._alike import varying
@@ -99,19 +100,21 @@ class Core:
         return self._detect(chunk, served, threshold).unwrap_group()
 
     def _detect(self, chunk: Chunk, served: Served, threshold: float) -> Result:
-        tiler = self._new_tiler(served, DEFAULT_BATCH_SIZE)
+        task = self._new_task(served, threshold, batch_size=DEFAULT_BATCH_SIZE)
         permits = Permits(self.options.fewest_in_flight, self.options.fewest_in_flight)
-        return self._new_worker(self._single_courier(), served, threshold, tiler, permits).run(chunk)[0]
+        return self._new_worker(self._single_courier(), task, permits).run(chunk)[0]
 
     def open_stream(self, *, batch_size: int, score_threshold: float) -> Stream:
         """A new stream, with a connection of its own."""
         served = self.served()
-        tiler = self._new_tiler(served, batch_size)
+        task = self._new_task(served, score_threshold, batch_size=batch_size)
+        if task.ways:
+            task = replace(task, pooled=min(batch_size, served.max_batch_size))
         with self._lock:
             courier = self._new_courier()
             options = self.options
             permits = Permits(options.fewest_in_flight, options.most_in_flight(batch_size))
-            worker = self._new_worker(courier, served, score_threshold, tiler, permits)
+            worker = self._new_worker(courier, task, permits)
             max_bytes = options.in_flight_pixels // PIXELS_PER_BYTE
             stream = Stream(courier, worker, permits=permits, max_bytes=max_bytes)
             self._streams.add(stream)
@@ -174,17 +177,18 @@ class Core:
         self.check_usable()
         return Courier(self._url, model=self._model, options=self.options)
 
+    def _new_task(self, served: Served, score_threshold: float, *, batch_size: int) -> Task:
+        ways = varying(served.members.values())
+        tiler = self._new_tiler(served, batch_size)
+        return Task(score_threshold, RenewingDecoder(served, self.renewed), tiler, ways)
+
     def _new_tiler(self, served: Served, batch_size: int) -> Tiler | None:
         if self.options.tiling is None:
             return None
         per_request = min(batch_size, served.max_batch_size)
         return Tiler(self.options.tiling, served.info.preprocessing, per_request=per_request, options=self.options)
 
-    def _new_worker(
-        self, courier: Courier, served: Served, score_threshold: float, tiler: Tiler | None, permits: Permits
-    ) -> Worker:
-        ways = varying(served.members.values())
-        task = Task(score_threshold, RenewingDecoder(served, self.renewed), tiler, ways)
+    def _new_worker(self, courier: Courier, task: Task, permits: Permits) -> Worker:
         return Worker(courier, task, options=self.options, shared=self._shared, permits=permits)
 
     def _ask_what_is_served(self) -> Served:

@@ -32,7 +32,9 @@ class Stream:
         self._max_bytes = max_bytes
         self._held_bytes = 0
         self._lock = threading.Lock()
-        self._threads = ThreadPoolExecutor(permits.most + _READERS, thread_name_prefix="sightline")
+        # Where images of many chunks fill a request together, all of the window is read, and waits.
+        threads = _window(permits.most) if worker.gathers else permits.most + _READERS
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sightline")
 
     def submit(self, chunk: Chunk) -> Future[list[Result]]:
         """Begin work on a chunk.
@@ -52,16 +54,20 @@ class Stream:
 
     def wants_more(self, pending: int) -> bool:
         """Whether to put in another chunk while so many are waiting, on their way, or done and not yet taken."""
-        # Twice those at work: they go on while the oldest chunk, whose results are due first, takes its time.
-        window = 2 * (self._permits.limit + _READERS)
-        return not pending or (pending < window and self._held_bytes < self._max_bytes)
+        return not pending or (pending < _window(self._permits.limit) and self._held_bytes < self._max_bytes)
 
     def close(self) -> None:
         """Cancel everything and wait for the threads to end; futures that are not done get a `ClientStateError`."""
         self._courier.close()
         self._worker.wake()
         self._threads.shutdown(wait=True)
+        self._worker.close()
 
     def _hold(self, size_bytes: int) -> None:
         with self._lock:
             self._held_bytes += size_bytes
+
+
+def _window(in_flight: int) -> int:
+    """Chunks: twice those at work, which go on while the oldest, whose results are due first, takes its time."""
+    return 2 * (in_flight + _READERS)

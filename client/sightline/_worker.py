@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightline._alike import group_alike
+from sightline._alike import Likeness, group_alike, likeness
 from sightline._chunks import Chunk
 from sightline._courier import Courier
 from sightline._gate import Gate
 from sightline._loading import Checked, Loader
 from sightline._options import ClientOptions
 from sightline._permits import Permits
+from sightline._pooling import Pool
 from sightline._room import Room
 from sightline._tiler import Sendable, Tiler
 from sightline._translate import SuspectImageError
@@ -47,12 +48,14 @@ class Task:
         decoder: reads the answers.
         tiler: cuts large pictures; None where they are sent as they are.
         ways: those in which images are seen that are not to be in one request unless they are seen in one size.
+        pooled: images of one aspect in a request, whichever chunks they are in; 0 for those of one chunk only.
     """
 
     score_threshold: float
     decoder: RenewingDecoder
     tiler: Tiler | None
     ways: tuple[Preprocessing, ...] = ()
+    pooled: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,16 @@ class Worker:
         self._gate = shared.gate
         self._loader = Loader(options, room=shared.room, check_open=courier.check_open)
         self._permits = permits
+        self._pool: Pool | None = None
+        if task.pooled:
+            self._pool = Pool(
+                self._answer_together, self._likeness, size=task.pooled, senders=permits.most, options=options
+            )
+
+    @property
+    def gathers(self) -> bool:
+        """Whether it goes on with more chunks at a time than it sends requests, to fill these."""
+        return self._pool is not None
 
     def run(self, images: Chunk) -> list[Result]:
         """One result per image, in the same order; in as few requests as the limits on bytes and pixels allow.
@@ -105,10 +118,16 @@ class Worker:
         """As `Shared.wake`."""
         self._shared.wake()
 
+    def close(self) -> None:
+        """End its threads, once nobody is in `run` any more."""
+        if self._pool is not None:
+            self._pool.close()
+
     def _settle(self, batch: Sequence[Checked | Result]) -> list[Result]:
         """Send what can be sent, and put the answers where they belong."""
         whole = [image for image in batch if isinstance(image, Checked) and not self._cuts(image)]
-        answers = iter(self._answer(whole)) if whole else iter(())
+        answer = self._pool.answer if self._pool is not None else self._answer
+        answers = iter(answer(whole)) if whole else iter(())
         results = []
         for image in batch:
             if isinstance(image, Result):
@@ -140,6 +159,9 @@ class Worker:
         # alone on its way can be blamed.
         answer_one = self._answer_one if blamed else self._answer_alone
         return [answer_one(image) for image in images]
+
+    def _likeness(self, image: Checked) -> Likeness:
+        return likeness(image.size_hw, self._task.ways)
 
     def _cuts(self, image: Checked) -> bool:
         return self._task.tiler is not None and self._task.tiler.cuts(image.size_hw)
