@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -78,6 +80,16 @@ def open_parts(repository: Path, model: str, *, workers: int) -> list[Parts]:
         pipeline = Pipeline(file, max_batch_size=int(network["max_batch_size"]), threads=threads)
         parts.append(Parts(pipeline, engine, inputs))
     return parts
+
+
+@contextmanager
+def taken(free: SimpleQueue[Parts]) -> Iterator[Parts]:
+    """One that is free; it is put back even where it failed, for others wait for it."""
+    parts = free.get()
+    try:
+        yield parts
+    finally:
+        free.put(parts)
 
 
 def preprocessing_file(repository: Path, model: str) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
-from _parts import Parts, batches, open_parts
+from _parts import Parts, batches, open_parts, taken
 from _turns import Turns, arguments, read_images
 
 from sightline_server.pipeline import Pictures
@@ -40,11 +40,9 @@ def main() -> None:
         free.put(parts)
 
     def detect(indices: range) -> int:
-        parts = free.get()
         chosen = slice(indices.start, indices.stop)
-        found = parts.detect(Pictures(pictures[chosen], shapes[chosen], rectangles[chosen]))
-        free.put(parts)
-        return found
+        with taken(free) as parts:
+            return parts.detect(Pictures(pictures[chosen], shapes[chosen], rectangles[chosen]))
 
     def one_pass(paths: Sequence[str]) -> int:
         return sum(pool.map(detect, batches(range(len(paths)), given.batch)))

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
-from _parts import Parts, batches, open_parts
+from _parts import Parts, batches, open_parts, taken
 from _turns import Turns, arguments, read_images
 
 
@@ -29,10 +29,8 @@ def main() -> None:
         free.put(parts)
 
     def detect(paths: Sequence[str]) -> int:
-        parts = free.get()
-        found = parts.detect(parts.decode(paths))
-        free.put(parts)
-        return found
+        with taken(free) as parts:
+            return parts.detect(parts.decode(paths))
 
     with ThreadPoolExecutor(given.workers) as pool:
         turns.take(read_images(given.images), lambda paths: sum(pool.map(detect, batches(paths, given.batch))))
