@@ -89,12 +89,23 @@ def test_a_planted_sleep_shows_up_where_it_was_planted(
     assert sum(found.values()) == pytest.approx(1000 * sum(taken.seconds) / 2, rel=0.02, abs=2.0)
 
 
+PLANTED_CALL = 'fn.python_function(decoded(encoded), function=dawdle, output_layouts="HWC")'
+PLANTED = f"""
+
+def dawdle(picture: Any) -> Any:
+    import time
+
+    time.sleep({PLANTED_SECONDS})
+    return picture
+"""
+
+
 def test_a_planted_sleep_behind_the_decoder_is_the_letterboxs(tmp_path: Path, pictures: list[Path]) -> None:
     text = DALI_FILE.read_text(encoding="utf-8")
-    line = "    import cv2\n"
+    line = "    return decoded(encoded), original_shape\n"
     assert text.count(line) == 1
     slow = tmp_path / "dali.py"
-    slow.write_text(text.replace(line, f"    import cv2, time\n    time.sleep({PLANTED_SECONDS})\n"), encoding="utf-8")
+    slow.write_text(text.replace(line, line.replace("decoded(encoded)", PLANTED_CALL)) + PLANTED, encoding="utf-8")
     share = decode_share(slow, pictures, threads=1, rounds=3)
     assert share.part is not None
     assert share.whole_milliseconds >= 1000 * PLANTED_SECONDS
