@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sightline.contract import Precision
 from sightline.errors import LaunchError, MissingDependencyError
+from sightline_server.signal_stack import signal_stack_kept
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -105,7 +106,7 @@ class OpenVinoEngine:
         self.version: str = openvino.__version__.partition("-")[0]
         self.precision: str = precision
         options = openvino_settings(precision=precision, threads=threads)
-        with readable_errors(LaunchError, f"OpenVINO cannot load {file}"):
+        with readable_errors(LaunchError, f"OpenVINO cannot load {file}"), signal_stack_kept():
             compiled = openvino.Core().compile_model(str(file), "CPU", options)
         self._request = compiled.create_infer_request()
         self.inputs: Sequence[str] = [tensor.get_any_name() for tensor in compiled.inputs]
@@ -154,7 +155,8 @@ def openvino_precisions() -> tuple[Precision, ...]:
     Raises:
         MissingDependencyError: openvino is not installed.
     """
-    capabilities = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with signal_stack_kept():
+        capabilities = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ("fp32", "bf16") if "BF16" in capabilities else ("fp32",)
 
 

@@ -24,6 +24,7 @@ from sightline_server.engines import (
     readable_errors,
     session_options,
 )
+from sightline_server.signal_stack import signal_stack_kept
 
 _UNTIMED = 3
 """First runs, in which engines allocate and choose code."""
@@ -106,7 +107,7 @@ class OpenVinoRecorder:
         self.version: str = openvino.__version__.partition("-")[0]
         self.precision: str = precision
         settings = {**openvino_settings(precision=precision, threads=threads), "PERF_COUNT": True}
-        with readable_errors(LaunchError, f"OpenVINO cannot load {file}"):
+        with readable_errors(LaunchError, f"OpenVINO cannot load {file}"), signal_stack_kept():
             self._compiled = openvino.Core().compile_model(str(file), "CPU", settings)
         self._request = self._compiled.create_infer_request()
         self.inputs: Sequence[str] = [tensor.get_any_name() for tensor in self._compiled.inputs]
