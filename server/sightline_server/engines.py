@@ -102,12 +102,9 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, file: Path, *, precision: Precision, threads: int) -> None:
-        openvino = import_openvino()
-        self.version: str = openvino.__version__.partition("-")[0]
+        self.version: str = import_openvino().__version__.partition("-")[0]
         self.precision: str = precision
-        options = openvino_settings(precision=precision, threads=threads)
-        with readable_errors(LaunchError, f"OpenVINO cannot load {file}"), signal_stack_kept():
-            compiled = openvino.Core().compile_model(str(file), "CPU", options)
+        compiled = compile_openvino(file, openvino_settings(precision=precision, threads=threads))
         self._request = compiled.create_infer_request()
         self.inputs: Sequence[str] = [tensor.get_any_name() for tensor in compiled.inputs]
         # A tensor may have names that OpenVINO gave it besides the graph's own; all of them lead to the same values.
@@ -147,6 +144,18 @@ def openvino_settings(*, precision: Precision, threads: int) -> dict[str, Any]:
         # Each instance is a process that knows nothing of the others: pinned, they would share the same core.
         "ENABLE_CPU_PINNING": False,
     }
+
+
+def compile_openvino(file: Path, settings: Mapping[str, Any]) -> Any:
+    """OpenVINO's compiled model of a graph, on the CPU.
+
+    Raises:
+        MissingDependencyError: openvino is not installed.
+        LaunchError: it cannot load the file.
+    """
+    openvino = import_openvino()
+    with readable_errors(LaunchError, f"OpenVINO cannot load {file}"), signal_stack_kept():
+        return openvino.Core().compile_model(str(file), "CPU", dict(settings))
 
 
 def openvino_precisions() -> tuple[Precision, ...]:

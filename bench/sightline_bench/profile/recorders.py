@@ -18,13 +18,13 @@ from sightline.errors import LaunchError
 from sightline_server.engines import (
     Arrays,
     EngineError,
+    compile_openvino,
     import_onnxruntime,
     import_openvino,
     openvino_settings,
     readable_errors,
     session_options,
 )
-from sightline_server.signal_stack import signal_stack_kept
 
 _UNTIMED = 3
 """First runs, in which engines allocate and choose code."""
@@ -103,12 +103,10 @@ class OpenVinoRecorder:
     """OpenVINO as it is served, with its counters on."""
 
     def __init__(self, file: Path, *, precision: Precision, threads: int) -> None:
-        openvino = import_openvino()
-        self.version: str = openvino.__version__.partition("-")[0]
+        self.version: str = import_openvino().__version__.partition("-")[0]
         self.precision: str = precision
         settings = {**openvino_settings(precision=precision, threads=threads), "PERF_COUNT": True}
-        with readable_errors(LaunchError, f"OpenVINO cannot load {file}"), signal_stack_kept():
-            self._compiled = openvino.Core().compile_model(str(file), "CPU", settings)
+        self._compiled = compile_openvino(file, settings)
         self._request = self._compiled.create_infer_request()
         self.inputs: Sequence[str] = [tensor.get_any_name() for tensor in self._compiled.inputs]
         self._runs = 0

@@ -6,18 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from sightline_bench.gpu.absence import SECTION
 from sightline_bench.measure.results import Results
 from sightline_bench.pages import document, units
 from sightline_bench.report import plots
 
 Row = Mapping[str, Any]
-_SECTION = "gpu"
 
 
 def section(results: Results) -> Iterator[str]:
     """What was measured alone and served; else why it was not."""
     yield "<h2>On a GPU</h2>"
-    told = results.sections.get(_SECTION)
+    told = results.sections.get(SECTION)
     if told is None:
         yield document.paragraph("Not measured: every figure above is the processor's.", kind="quiet")
         return
