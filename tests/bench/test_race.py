@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from tests.bench.small_programs import IMAGES, program, script
@@ -11,7 +10,6 @@ from tests.bench.small_programs import IMAGES, program, script
 from sightline.errors import InvalidOptionError, MeasurementError
 from sightline_bench.contestants.program import Recipe
 from sightline_bench.contestants.race import Course, Race, run_race, run_sweep
-from sightline_bench.material.workshop import Workshop
 from sightline_bench.measure.results import Results
 from sightline_bench.progress import Progress
 from sightline_bench.ratios.groups import GROUPS, all_keys, check_keys
@@ -44,22 +42,6 @@ def quick_and_slow(setting: Setting, wanted: frozenset[str]) -> Findings:
     contestants = [program("return len(paths)", name="quick"), program(SLEEP, name="slow")]
     came = setting.race("race", "a race", "four images", contestants)
     return Findings(figures={KEY.name: ratio_figure(KEY, came, "quick", "slow")}, races=[came])
-
-
-@pytest.fixture
-def setting(tmp_path: Path) -> Setting:
-    told: list[str] = []
-    return Setting(
-        workshop=Workshop(tmp_path / "work", told.append),
-        images=(),
-        images_title="no images",
-        weights=None,
-        cores=2,
-        rounds=3,
-        quick=True,
-        bf16=False,
-        tell=told.append,
-    )
 
 
 def test_a_planted_sleep_is_found_where_it_was_planted() -> None:

@@ -14,7 +14,6 @@ import pytest
 from tests.conftest import CHECKOUT
 
 from sightline.errors import MeasurementError
-from sightline_bench.material.workshop import Workshop
 from sightline_bench.measure.results import Results
 from sightline_bench.measure.rounds import Ratio
 from sightline_bench.measure.usage import tree
@@ -34,21 +33,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-def setting(tmp_path: Path) -> Setting:
-    return Setting(
-        workshop=Workshop(tmp_path / "work", lambda line: None),
-        images=(),
-        images_title="no images",
-        weights=None,
-        cores=2,
-        rounds=3,
-        quick=True,
-        bf16=False,
-        tell=lambda line: None,
-    )
 
 
 def group(key: Key) -> Group:
