@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--also", type=parse_also, action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
-    raw = load(given.source, ExportOptions())
+    raw = load(given.source, ExportOptions(rect=False))
     calibration = open_calibration(given.calibration, tell=print)
     sample = open_sample(given.images)
     pictures = {name: decode_rgb(sample[name]) for name in sample}

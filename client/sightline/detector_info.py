@@ -40,6 +40,8 @@ class DetectorInfo:
         max_detections: output slots per image.
         multi_label: whether every class of a box above the threshold is a detection of its own; otherwise a box has its
             best class only.
+        square_because: why its network sees squares where nobody chose between them and rectangles; empty where it sees
+            rectangles, or somebody chose.
         source: name of the file it was exported from.
         source_sha256: that file's SHA-256, in hexadecimal.
         versions: versions of what exported it, by package.
@@ -56,6 +58,7 @@ class DetectorInfo:
     iou_threshold: float = DEFAULT_IOU_THRESHOLD
     max_detections: int = DEFAULT_MAX_DETECTIONS
     multi_label: bool = False
+    square_because: str = ""
     source: str = ""
     source_sha256: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -80,6 +83,8 @@ class DetectorInfo:
         values["preprocessing"] = self.preprocessing.model_name
         values["versions"] = dict(sorted(self.versions.items()))
         verification = values.pop("verification")
+        if not self.square_because:
+            del values["square_because"]
         if verification is not None:
             values["verification"] = verification.to_json()
         named = {PARAMETER_PREFIX + name: _encode_parameter(value) for name, value in values.items()}
@@ -94,9 +99,10 @@ class DetectorInfo:
         """
         check_contract_version(parameters, again="export the model again with `sightline export`")
         try:
-            values = {f.name: _decode_parameter(f.name, parameters) for f in fields(cls) if f.name != "verification"}
+            values = {f.name: _decode_parameter(f.name, parameters) for f in fields(cls) if f.name not in _OPTIONAL}
             values["class_names"] = tuple(values["class_names"])
             values["preprocessing"] = Preprocessing.parse(values["preprocessing"])
+            values["square_because"] = parameters.get(PARAMETER_PREFIX + "square_because", "")
             verification = parameters.get(PARAMETER_PREFIX + "verification")
             values["verification"] = None if verification is None else Verification.from_json(verification)
             return cls(**values)
@@ -104,6 +110,7 @@ class DetectorInfo:
             raise ContractMismatchError(f"parameters are incomplete or unreadable: {error}") from error
 
 
+_OPTIONAL = frozenset({"verification", "square_because"})
 _TEXT_PARAMETERS = frozenset({"precision", "preprocessing", "head", "source", "source_sha256"})
 
 

@@ -124,6 +124,7 @@ def _describe(raw: RawNetwork, options: ExportOptions) -> DetectorInfo:
         iou_threshold=options.iou_threshold,
         max_detections=options.max_detections,
         multi_label=options.multi_label,
+        square_because=raw.square_because,
         source=raw.source.name,
         source_sha256=sha256(raw.source) if raw.source.is_file() else "",
         versions={**own, **raw.versions},

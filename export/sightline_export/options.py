@@ -31,7 +31,8 @@ class ExportOptions:
         precision: arithmetic of the network; everything behind it is FP32 always. `bf16` is asked of the engine and
             leaves the graph in FP32, `fp16` and `int8` are types in the graph.
         image_size: side of the square network input in pixels; None takes the model's own.
-        rect: have the network look at the rectangle around the picture only, instead of the whole square.
+        rect: have the network look at the rectangle around the picture only, instead of the whole square. None does so
+            where network and file allow it, but for `fp16`.
         iou_threshold: IoU above which the weaker of two boxes of one class is dropped, 0 to 1.
         max_detections: output slots per image, at least 1.
         nms: `operator` is ONNX's NonMaxSuppression (CPU), `static` the matrix form without data-dependent shapes
@@ -51,7 +52,7 @@ class ExportOptions:
 
     precision: ExportPrecision = "fp32"
     image_size: int | None = None
-    rect: bool = False
+    rect: bool | None = None
     iou_threshold: float = DEFAULT_IOU_THRESHOLD
     max_detections: int = DEFAULT_MAX_DETECTIONS
     nms: NmsKind | None = None

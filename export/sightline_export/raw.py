@@ -51,6 +51,7 @@ class RawNetwork:
         pixels: what the network wants to see in a pixel.
         score_floor: scores below it are left out by the source already, 0 to 1.
         versions: versions of the packages that made it, by name.
+        square_because: why it sees squares although nobody asked for them; empty otherwise.
     """
 
     model: onnx.ModelProto
@@ -63,6 +64,7 @@ class RawNetwork:
     pixels: PixelFormat = ZERO_TO_ONE
     score_floor: float = SCORE_FLOOR
     versions: Mapping[str, str] = field(default_factory=dict)
+    square_because: str = ""
 
 
 def sha256(path: Path) -> str:

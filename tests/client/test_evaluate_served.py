@@ -34,7 +34,7 @@ def serve_every_class(
 ) -> str:
     """yolov8n with every class of a box."""
     name = "yolov8n_every_class"
-    options = ExportOptions(multi_label=True)
+    options = ExportOptions(rect=False, multi_label=True)
     where = {"repository": repository, "chain": chain, "sample": small_sample}
     export(shared_data / "weights" / "yolov8n.pt", name=name, options=options, **where)
     load_model(name)

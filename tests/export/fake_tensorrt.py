@@ -117,12 +117,18 @@ class FakeTensorRT:
 
 
 def write_tiny_detector(
-    repository: Path, name: str, *, seed: int = 0, max_detections: int = 40, image_size: int = TINY_SIZE
+    repository: Path,
+    name: str,
+    *,
+    seed: int = 0,
+    max_detections: int = 40,
+    image_size: int = TINY_SIZE,
+    rect: bool = False,
 ) -> DetectorInfo:
     """Install a detector that finds the same in every picture, as the exporter does."""
     info = DetectorInfo(
         class_names=("cat", "dog", "cow"),
-        preprocessing=Preprocessing.letterbox(image_size),
+        preprocessing=Preprocessing.rect(image_size) if rect else Preprocessing.letterbox(image_size),
         head="anchors_last",
         max_detections=max_detections,
     )
@@ -137,6 +143,7 @@ def write_tiny_detector(
         nms="operator",
     )
     output = prediction("anchors_last", classes=3, candidates=50, seed=seed).astype(np.float32)
-    model = compose(tiny_model(output, picture_dims=(3, image_size, image_size)), HEADS[info.head], settings)
+    sides: tuple[int | str, ...] = ("height", "width") if rect else (image_size, image_size)
+    model = compose(tiny_model(output, picture_dims=(3, *sides)), HEADS[info.head], settings)
     install_detector(repository, name, model.SerializeToString(), info)
     return info

@@ -82,7 +82,7 @@ class Remembering:
 @pytest.fixture(scope="module")
 def source(shared_data: Path) -> SourceDetector:
     """yolov8n.pt in Ultralytics."""
-    return Remembering(load(shared_data / "weights" / "yolov8n.pt", ExportOptions()).reference)
+    return Remembering(load(shared_data / "weights" / "yolov8n.pt", ExportOptions(rect=False)).reference)
 
 
 @pytest.fixture(scope="module")

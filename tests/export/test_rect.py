@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,9 @@ from tests.export.tiny import TINY_SIZE, prediction, read_rgb, tiny_model
 
 from sightline.contract import DEFAULT_SCORE_THRESHOLD, RECTANGLE, SCORE_FLOOR
 from sightline.detector_info import DetectorInfo
-from sightline.errors import InvalidOptionError, NotPlannableError
+from sightline.errors import InvalidOptionError
 from sightline.preprocessing import Preprocessing, PreprocessingKind
+from sightline.verification import Verification
 from sightline_export.config import network_config
 from sightline_export.graph import GraphSettings, compose
 from sightline_export.graph.compose import postprocess
@@ -34,7 +36,8 @@ from sightline_export.session import Session
 from sightline_export.sizing import size_repository
 from sightline_export.sources import load
 from sightline_export.sources.chosen import check_takes_rect
-from sightline_export.tensorrt.plannable import check_plannable
+from sightline_export.tensorrt.network import plan_graph
+from sightline_export.tensorrt.plan_config import squared_info
 from sightline_export.verify import probe, verify
 
 RECT = Preprocessing.rect(TINY_SIZE)
@@ -191,7 +194,9 @@ def test_an_onnx_file_with_free_sides(raw_rect: RawNetwork, save: Callable[..., 
 def test_an_onnx_file_that_takes_none(dims: tuple[int | str, ...], reason: str, save: Callable[..., Path]) -> None:
     output = prediction("anchors_last", classes=3, candidates=SQUARES_CANDIDATES)
     source = save(tiny_model(output, picture_dims=dims))
-    load(source, ExportOptions(image_size=TINY_SIZE))
+    decided = load(source, ExportOptions(image_size=TINY_SIZE))
+    assert decided.preprocessing == Preprocessing.letterbox(TINY_SIZE)
+    assert re.search(reason.split(";", maxsplit=1)[0], decided.square_because)
     with pytest.raises(InvalidOptionError, match=reason):
         load(source, ExportOptions(image_size=TINY_SIZE, rect=True))
 
@@ -201,7 +206,7 @@ def test_an_onnx_file_that_takes_none(dims: tuple[int | str, ...], reason: str, 
     [
         ("stretch", HEADS["ranked_queries"], "this one takes stretch"),
         ("resize", HEADS["end_to_end"], "this one takes resize"),
-        ("letterbox", GRID, "places are those of the square"),
+        ("letterbox", GRID, "those of the square"),
     ],
 )
 def test_networks_that_take_none(kind: PreprocessingKind, head: Head, reason: str) -> None:
@@ -217,10 +222,49 @@ def test_detections_that_are_ranked_need_places(tmp_path: Path) -> None:
         load(Path("yolo26n.yaml"), options)
 
 
-def test_no_plans_yet() -> None:
-    check_plannable(replace(RECT_INFO, preprocessing=Preprocessing.letterbox(TINY_SIZE)))
-    with pytest.raises(NotPlannableError, match="--square"):
-        check_plannable(RECT_INFO)
+def test_a_plan_sees_the_square(raw_rect: RawNetwork) -> None:
+    """Of a network of rectangles, as the graph would have been composed of the same network for squares."""
+    info = info_of(raw_rect)
+    square = squared_info(info)
+    assert square.preprocessing == Preprocessing.letterbox(TINY_SIZE)
+    assert "rectangles" in square.square_because
+    settings = settings_for(square, candidates=SQUARES_CANDIDATES, nms="static")
+    wanted = Session(compose(raw_rect.model, raw_rect.head, settings))
+    planned = plan_graph(composed(raw_rect), info, "fp32")
+    assert [value.name for value in planned.graph.input] == ["images", "original_shape", "score_threshold"]
+    inputs = served_inputs([draw_scene((300, 640), seed=1)], square.preprocessing, [SCORE_FLOOR])
+    expected, came = wanted.run_named(inputs), Session(planned).run_named(inputs)
+    assert expected["num_detections"].min() > 5
+    for name, values in expected.items():
+        np.testing.assert_allclose(came[name], values, atol=1e-3)
+
+
+def test_what_was_proved_of_rectangles_is_not_proved_of_squares() -> None:
+    checked = Verification(outcome="passed", reference=100, matched=100, images=10, precision="fp32")
+    proved = replace(RECT_INFO, verification=checked)
+    assert (verification := squared_info(proved).verification) is not None
+    assert not verification.verified
+    as_it_is = replace(proved, preprocessing=Preprocessing.letterbox(TINY_SIZE))
+    assert squared_info(as_it_is) is as_it_is
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "preprocessing", "because"),
+    [
+        ("yolov8n.yaml", ExportOptions(), Preprocessing.rect(TINY_SIZE), ""),
+        ("yolov8n.yaml", ExportOptions(rect=False), Preprocessing.letterbox(TINY_SIZE), ""),
+        ("yolov8n.yaml", ExportOptions(precision="fp16"), Preprocessing.letterbox(TINY_SIZE), "fp16 is for GPUs"),
+        ("yolo26n.yaml", ExportOptions(nms="none"), Preprocessing.letterbox(TINY_SIZE), "has 210 places for 300"),
+        ("original_yolov5s.random", ExportOptions(), Preprocessing.rect(TINY_SIZE), ""),
+    ],
+)
+def test_rectangles_where_they_are_possible(
+    source: str, options: ExportOptions, preprocessing: Preprocessing, because: str
+) -> None:
+    raw = load(Path(source), replace(options, image_size=TINY_SIZE))
+    assert raw.preprocessing == preprocessing
+    assert because in raw.square_because
+    assert bool(raw.square_because) == bool(because)
 
 
 def test_a_repository_of_rectangles(tmp_path: Path) -> None:

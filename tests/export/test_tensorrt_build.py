@@ -51,6 +51,27 @@ def test_the_first_build_makes_a_repository_that_is_complete_by_itself(workshop:
     assert all((workshop.plans / path).read_bytes() == content for path, content in source.items())
 
 
+def test_the_plan_of_a_network_of_rectangles_sees_squares(workshop: Workshop) -> None:
+    """Behind the letterbox that an export with --square would have installed."""
+    write_tiny_detector(workshop.models, "wide", rect=True)
+    workshop.tools.tell(copies_onnx=True)
+    (outcome,) = workshop.build("wide")
+    assert outcome.state == "built", outcome.reason
+    assert any(line.startswith("wide: its plan sees squares") for line in workshop.progress)
+    assert {path.name for path in workshop.plans.iterdir()} == {"letterbox_320", "wide", "wide_net"}
+    assert lint(workshop.plans) == []
+    wanted = {p.relative_to(workshop.models): p.read_bytes() for p in workshop.models.glob("letterbox*/**/*.*")}
+    assert {p.relative_to(workshop.plans): p.read_bytes() for p in workshop.plans.glob("letterbox*/**/*.*")} == wanted
+    built = onnx.load(workshop.plans / "wide_net" / "1" / "model.plan")
+    assert [value.name for value in built.graph.input] == ["images", "original_shape", "score_threshold"]
+    assert not faults(built)
+    parameters = parse((workshop.plans / "wide" / "config.pbtxt").read_text()).parameters
+    assert parameters["sightline.preprocessing"].string_value == "letterbox_320"
+    assert "rectangles" in parameters["sightline.square_because"].string_value
+    (again,) = workshop.build("wide")
+    assert again.state == "up to date"
+
+
 def test_other_users_can_read_all_of_it(workshop: Workshop) -> None:
     before = os.umask(0o077)
     try:

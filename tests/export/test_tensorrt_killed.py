@@ -63,7 +63,7 @@ def prepare(workshop: Workshop) -> Installation:
     plan.write_bytes(PLAN)
     before = read_manifest(workshop.plans / "tiny_net" / "1")
     manifest = replace(before, parameters=source.info.to_parameters(), opt_batch=4)
-    shared = shared_files(source.repository, "tiny", source.info)
+    shared = shared_files(source, source.info)
     shared["letterbox_320/1/dali.py"] += b"# newer"
     return Installation(workshop.plans, plan, manifest, shared)
 

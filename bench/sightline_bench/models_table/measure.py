@@ -51,7 +51,12 @@ def _export(row: Row, material: Material, folder: Path) -> dict[str, Any]:
         sample=material.sample,
         name=row.name,
         options=ExportOptions(
-            image_size=row.image_size, nms=row.nms, family=row.detector_family, classes=material.classes
+            image_size=row.image_size,
+            # All see the same square, so that the rows can be compared.
+            rect=False,
+            nms=row.nms,
+            family=row.detector_family,
+            classes=material.classes,
         ),
     )
     return as_json(report, seconds=time.monotonic() - started)

@@ -32,9 +32,9 @@ _LEFT = 5
 """Columns of text; the rest are numbers."""
 _INTRODUCTION = f"""# Models
 
-Every row was exported with `sightline export` and judged by its gate: the model's own framework and the served chain
-(bytes into an embedded Triton, boxes out) looked at the same pictures, and their detections were paired. The page is
-written by
+Every row was exported with `sightline export --square` and judged by its gate: the model's own framework and the
+served chain (bytes into an embedded Triton, boxes out) looked at the same pictures, and their detections were paired.
+The page is written by
 
 ```bash
 make models

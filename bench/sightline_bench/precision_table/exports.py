@@ -60,6 +60,7 @@ def _export(
         options=ExportOptions(
             precision=precision,
             image_size=row.image_size,
+            rect=False,
             # fp16 is for GPUs and takes the form that those run.
             nms=None if row.nms == "operator" else row.nms,
             family=row.detector_family,

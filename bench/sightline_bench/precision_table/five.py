@@ -65,6 +65,7 @@ def install_five(data: Path, repository: Path, *, group: str, tell: Callable[[st
                 chain=None,
                 calibration=photos.calibration if member.precision == "int8" else None,
                 name=name,
-                options=ExportOptions(precision=member.precision),
+                # Files among them are fixed to the square: where all see it, a picture is decoded once.
+                options=ExportOptions(precision=member.precision, rect=False),
             )
     install_group(repository, group, list(MEMBERS))

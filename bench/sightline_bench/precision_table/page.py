@@ -28,8 +28,8 @@ _COLUMNS = (
 _NUMBERS = range(3, 10)
 _INTRODUCTION = f"""# Models in other precisions
 
-Models of [the table of models](models.md) in every `--precision` of `sightline export`, each through the gate, and then
-served side by side by one embedded Triton. The page is written by
+Models of [the table of models](models.md) in every `--precision` of `sightline export --square`, each through the gate,
+and then served side by side by one embedded Triton. The page is written by
 
 ```bash
 make models-precision

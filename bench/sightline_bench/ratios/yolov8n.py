@@ -46,7 +46,7 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
         names.update(_FOR_THE_REPORT[: 1 if setting.quick else None])
     tuner = Tuner(setting, GROUP.name)
     recipes = [make() for name, make in _contestants(setting, weights, tuner).items() if name in names]
-    shapes = "letterboxed to 640 x 640 but for Ultralytics on torch, which pads to its rectangle"
+    shapes = "rectangles in 640 x 640 but for Ultralytics' exports and the DataLoader, which pad to the square"
     race = setting.race(GROUP.name, "yolov8n, everybody in turn", f"{setting.images_title}, {shapes}", recipes)
     figures = {
         key.name: ratio_figure(key, race, *_sides(key.name, setting), note=_note(key.name, setting, weights))

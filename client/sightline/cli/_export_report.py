@@ -45,6 +45,7 @@ def as_json(report: ExportReport, *, seconds: float) -> dict[str, Any]:
         "source_sha256": info.source_sha256,
         "head": info.head,
         "input": info.preprocessing.model_name,
+        "square_because": info.square_because,
         "class_names": list(info.class_names),
         "precision": info.precision,
         "multi_label": info.multi_label,
@@ -68,6 +69,8 @@ def _facts(report: ExportReport) -> Iterator[tuple[str, str]]:
     yield "where", str(report.installed.ensemble)
     yield "classes", f"{len(info.class_names)}: {_first_names(info)}"
     yield "input", f"{info.preprocessing}, {info.precision}, head {info.head}"
+    if info.square_because:
+        yield "square", info.square_because
     yield "network", f"{report.cost}; {report.installed.size_bytes / 1e6:.1f} MB"
     yield "raw", f"largest difference from the source's raw output {report.raw_difference.worst:.1e} of its range"
     yield "gate", str(report.verification)

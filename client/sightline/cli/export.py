@@ -30,7 +30,7 @@ Examples:
   sightline export yolov8n.pt
   sightline export best.pt --name traffic --imgsz 1280 --precision bf16
   sightline export detector.onnx --classes alien,bat,witch
-  sightline export yolov8n.pt --rect --name yolov8n_rect
+  sightline export yolov8n.pt --square --name yolov8n_square
   sightline export yolo11n.yaml            (random weights, to try things out)
   sightline export yolox_s.onnx --family yolox
   sightline export model.pth --family detecto --classes alien,bat,witch
@@ -64,9 +64,10 @@ Families:
 @click.option("--imgsz", type=int, help="Side of the network's input, in pixels; without it, the model's own.")
 @click.option(
     "--rect/--square",
-    help="Have the network look at the rectangle around the picture, in multiples of its stride, instead of the whole "
-    "square: less work for every picture that is not square. Ultralytics' predict does so by default.  [default: "
-    "square]",
+    default=None,
+    help="Have the network look at the rectangle around the picture, in multiples of its stride, or at the whole "
+    "square: more work for every picture that is not square. Without either, rectangles where network and file allow "
+    "it, as Ultralytics' predict does, but squares for fp16; what it became is told.",
 )
 @click.option(
     "--iou",

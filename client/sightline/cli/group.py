@@ -30,7 +30,8 @@ Examples:
 Members may differ in classes, family, precision and number of detections. Those that see pictures alike (same input
 size, same kind: see `sightline models`) share one decode. The others decode by themselves: a picture of one size cannot
 be made from that of another without changing what the network sees, and what decodes for all detectors of one size
-gives that size only. This command says where that is so; export with the same --imgsz to share.
+gives that size only. This command says where that is so; export with the same --imgsz to share, and all with --square
+where one of them cannot see rectangles.
 
 \b
 A member that is exported again is taken over by its groups in the same moment. `sightline check` says what is wrong
@@ -122,6 +123,11 @@ def _notes(group: InstalledGroup) -> Iterator[str]:
 
 def _how_to_share(ways: list[Preprocessing]) -> str:
     kinds = [way.kind for way in ways]
+    if {"letterbox", "rect"} <= set(kinds):
+        return (
+            "Squares (letterbox) and rectangles (rect) share no decode: export those members with the same --imgsz, "
+            "and all with --square, or with --rect where each of them can"
+        )
     alike = sorted({kind for kind in kinds if kinds.count(kind) > 1})
     if not alike:
         return f"There is no sharing between kinds ({', '.join(kinds)}): they are what the networks were trained with"

@@ -91,6 +91,8 @@ def _facts(model: ServedModel) -> Iterator[tuple[str, str]]:
     yield "classes", f"{len(names)}: {', '.join(names[:_FIRST_NAMES])}{more}"
     labels = ", every class of a box" if info.multi_label else ""
     yield "size", f"{info.preprocessing}, at most {info.max_detections} detections{labels}"
+    if info.square_because:
+        yield "square", info.square_because
     yield "precision", info.precision + (_QUANTISED if info.quantised and info.precision != "int8" else "")
     yield "engine", _engine(model)
     yield "gate", describe_verification(info.verification)

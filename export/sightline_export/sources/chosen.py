@@ -15,6 +15,19 @@ _LEAST_STRIDE = 32
 """Of rectangles, in pixels, whatever the network's own is: Ultralytics' `predict` has no smaller one either."""
 
 
+class NoRectanglesError(InvalidOptionError):
+    """Rectangles were asked for, and this network takes none.
+
+    Args:
+        reason: why.
+        advice: what to do instead.
+    """
+
+    def __init__(self, reason: str, advice: str = "leave it out") -> None:
+        super().__init__(f"--rect is not possible: {reason}; {advice}")
+        self.reason = reason
+
+
 def chosen_image_size(
     options: ExportOptions, trained_size: Any, *, stride: int, usual: int = DEFAULT_IMAGE_SIZE
 ) -> int:
@@ -44,14 +57,14 @@ def chosen_preprocessing(
     """What the network's kind of preprocessing becomes: a rect where one was asked for, else as it is.
 
     Args:
-        options: of which `rect` matters here.
+        options: of which `rect` matters here; it is decided.
         kind: what the network was trained for.
         image_size: side of the square, in pixels.
         stride: largest stride of the network, in pixels.
         head: layout of its output.
 
     Raises:
-        InvalidOptionError: a rect was asked for, and this network takes none.
+        NoRectanglesError: a rect was asked for, and this network takes none.
     """
     check_takes_rect(options, kind, head)
     if not options.rect:
@@ -62,14 +75,13 @@ def chosen_preprocessing(
 def check_takes_rect(options: ExportOptions, kind: PreprocessingKind, head: Head) -> None:
     """Refuse a rect where a network takes none; raises as `chosen_preprocessing`."""
     if options.rect and kind != "letterbox":
-        raise InvalidOptionError(
-            f"--rect is for networks that see pictures with grey borders around them, and this one takes {kind}: "
-            "leave it out"
+        raise NoRectanglesError(
+            f"rectangles are for networks that see pictures with grey borders around them, and this one takes {kind}"
         )
     if options.rect and not head.any_size:
-        raise InvalidOptionError(
-            f"--rect is not possible with a {head.name} head, whose places are those of the square: export the "
-            "network with its own decoding, or leave it out"
+        raise NoRectanglesError(
+            f"the places of a {head.name} head are those of the square",
+            "export the network with its own decoding, or leave it out",
         )
 
 

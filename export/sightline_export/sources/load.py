@@ -12,9 +12,11 @@ from sightline_export.raw import RawNetwork
 from sightline_export.source_file import ARCHITECTURE_SUFFIXES, ONNX_SUFFIXES, RANDOM_SUFFIXES, check_source
 
 from .checkpoint_kind import CheckpointKind, checkpoint_kind
+from .chosen import NoRectanglesError
 from .padding import with_kept_padding
 from .yolov5 import ORIGINAL_PREFIX
 
+_UNMEASURED = "fp16 is for GPUs, on which rectangles have not been measured"
 _FAMILIES_OF = {CheckpointKind.ORIGINAL: ("yolov5",)}
 """What may be asked for beside a checkpoint that needs no asking."""
 
@@ -27,7 +29,8 @@ def load(source: Path, options: ExportOptions) -> RawNetwork:
             (`.pth`, `.pt`), an `.onnx`; or, with random weights, a `.yaml` that names or holds an architecture of
             Ultralytics, or one of torchvision's detectors as `fasterrcnn_resnet50_fpn.random`, or an original YOLOv5
             or YOLOv3 as `original_yolov5s.random`.
-        options: of which `image_size`, `classes`, `family`, `nms`, `max_detections` and `seed` matter here.
+        options: of which `image_size`, `rect`, `precision`, `classes`, `family`, `nms`, `max_detections` and `seed`
+            matter here.
 
     Raises:
         CheckpointError: the file cannot be read, or is no detector.
@@ -36,8 +39,21 @@ def load(source: Path, options: ExportOptions) -> RawNetwork:
         InvalidOptionError: an option contradicts the file.
         MissingDependencyError: a package that reads such files is not installed.
     """
-    raw = _load(source, options)
+    raw = _load_as_decided(source, options)
     return replace(raw, model=with_kept_padding(raw.model))
+
+
+def _load_as_decided(source: Path, options: ExportOptions) -> RawNetwork:
+    """With rectangles where nobody decided and they are possible, else with squares and the reason."""
+    if options.rect is not None:
+        return _load(source, options)
+    reason = _UNMEASURED if options.precision == "fp16" else ""
+    if not reason:
+        try:
+            return _load(source, replace(options, rect=True))
+        except NoRectanglesError as refused:
+            reason = refused.reason
+    return replace(_load(source, replace(options, rect=False)), square_because=reason)
 
 
 def _load(source: Path, options: ExportOptions) -> RawNetwork:

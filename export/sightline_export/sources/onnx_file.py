@@ -21,12 +21,13 @@ from sightline_export.options import ExportOptions, check_class_names
 from sightline_export.raw import RawNetwork
 from sightline_export.session import Session
 
-from .chosen import chosen_preprocessing
+from .chosen import NoRectanglesError, chosen_preprocessing
 from .convert import to_served_opset, with_float_interface
 from .integer_conv import with_float_convolutions
 from .interface import PictureInput, isolate_prediction, picture_input
 from .metadata import Metadata, read_metadata
 from .onnx_reference import OnnxFileReference
+from .versions import first_line
 
 _DEFAULT_STRIDE = 32
 
@@ -158,7 +159,7 @@ def _check_free(picture: PictureInput, source: Path) -> None:
     """Refuse rectangles where the graph states its size."""
     if picture.image_size is not None:
         size = f"{picture.image_size} x {picture.image_size}"
-        raise InvalidOptionError(f"--rect: {source} is fixed to {size}; {_ANY_SIZE}")
+        raise NoRectanglesError(f"{source.name} is fixed to {size}", _ANY_SIZE)
 
 
 def _check_follows(
@@ -169,20 +170,21 @@ def _check_follows(
     The thinnest is tried, which is one stride high.
 
     Raises:
-        InvalidOptionError: it does not run, or has another number of them.
+        NoRectanglesError: it does not run, or has another number of them.
     """
     side, height = preprocessing.sides
     try:
         came = _output_shape(model, height, side)
     except VerificationError as error:
-        refused = f"--rect: {source} does not take {height} x {side} pixels ({error}); {_ANY_SIZE}"
-        raise InvalidOptionError(refused) from error
+        reason = f"{source.name} does not take {height} x {side} pixels ({first_line(error)})"
+        raise NoRectanglesError(reason, _ANY_SIZE) from error
     axis = 1 + head.candidate_axis
     wanted = square[axis] * height // side if head.needs_nms else square[axis]
     if came[axis] != wanted:
-        raise InvalidOptionError(
-            f"--rect: {source} gives {came[axis]} candidates for {height} x {side} pixels, where {wanted} follow from "
-            f"{square[axis]} for the square: its places do not follow the picture's size; {_ANY_SIZE}"
+        raise NoRectanglesError(
+            f"{source.name} gives {came[axis]} candidates for {height} x {side} pixels, where {wanted} follow from "
+            f"{square[axis]} for the square: its places do not follow the picture's size",
+            _ANY_SIZE,
         )
 
 

@@ -13,7 +13,7 @@ from sightline_export.heads import ANCHORS_LAST, END_TO_END, RANKED_QUERIES, Hea
 from sightline_export.options import ExportOptions
 from sightline_export.raw import RawNetwork
 
-from .chosen import chosen_class_names, chosen_image_size, chosen_preprocessing
+from .chosen import NoRectanglesError, chosen_class_names, chosen_image_size, chosen_preprocessing
 from .quiet import import_ultralytics
 from .random_weights import enliven
 from .ultralytics_guard import check_restricts, check_unaltered, restricted
@@ -132,7 +132,7 @@ def _raw_network(model: Any, path: Path, options: ExportOptions, *, trained_size
         _check_places(model, preprocessing, options)
     reference = UltralyticsReference(model, image_size=image_size, options=options)
     return RawNetwork(
-        model=trace(model, image_size=image_size, max_detections=options.max_detections, any_size=options.rect),
+        model=trace(model, image_size=image_size, max_detections=options.max_detections, any_size=bool(options.rect)),
         head=head,
         preprocessing=preprocessing,
         class_names=names,
@@ -148,9 +148,10 @@ def _check_places(model: Any, preprocessing: Preprocessing, options: ExportOptio
     width, height = preprocessing.sides
     places = sum((height // int(stride)) * (width // int(stride)) for stride in model.stride)
     if places < options.max_detections:
-        raise InvalidOptionError(
-            f"--rect with an NMS-free head: the thinnest rectangle, {height} x {width}, has {places} places for "
-            f"{options.max_detections} detections; ask for --max-det {places} or less, or for a larger --imgsz"
+        raise NoRectanglesError(
+            f"its head is NMS-free, and the thinnest rectangle, {height} x {width}, has {places} places for "
+            f"{options.max_detections} detections",
+            f"ask for --max-det {places} or less, or for a larger --imgsz",
         )
 
 

@@ -93,7 +93,7 @@ class UltralyticsReference:
         return {
             "mode": "predict",
             "imgsz": self._image_size,
-            "rect": self._options.rect,
+            "rect": bool(self._options.rect),
             "iou": self._options.iou_threshold,
             "max_det": self._options.max_detections,
             # Only False chooses the NMS-free branch of a network that has one.

@@ -18,7 +18,7 @@ from sightline_export.repository_lock import locked
 
 from .manifest import PLAN_FILE, Gpu, Machine, Manifest, PlanError, file_sha256, find_machine, find_trtexec
 from .options import BuildOptions
-from .plan_config import plan_info
+from .plan_config import plan_info, squared_info
 from .plannable import RECIPE, check_plannable
 from .plans import NewPlan, PlanVersion, install_plan, list_plans, serve_plan, shared_files
 from .sources import Source, find_sources
@@ -146,7 +146,9 @@ class _Builder:
             return Outcome(detector=source.name, state="failed", reason=reason)
 
     def _bring_up_to_date(self, source: Source) -> Outcome:
-        info = plan_info(source.info, self.options.precision)
+        info = plan_info(squared_info(source.info), self.options.precision)
+        if info.preprocessing != source.info.preprocessing:
+            self.progress(f"{source.name}: its plan sees squares ({info.preprocessing}), where it sees rectangles")
         wanted = self._wanted(source, info)
         there = [] if self.options.force else [plan for plan in self._versions(source) if _same(plan.manifest, wanted)]
         best = max(there, key=lambda plan: (plan.served, plan.version), default=None)
@@ -155,7 +157,7 @@ class _Builder:
             reason = f"version {best.version} was rolled back and is left so; --force builds it anew"
             return Outcome(detector=source.name, state="rolled back", version=serving, reason=reason)
         if best is not None:
-            shared = shared_files(source.repository, source.name, info)
+            shared = shared_files(source, info)
             serve_plan(self.plans, source.name, best.version, info, shared)
             state: State = "up to date" if best.served else "switched"
             return Outcome(detector=source.name, state=state, version=best.version)
@@ -209,7 +211,7 @@ class _Builder:
                 plan_bytes=job.plan.stat().st_size,
                 built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             )
-            new = NewPlan(job.plan, manifest, shared_files(source.repository, source.name, info))
+            new = NewPlan(job.plan, manifest, shared_files(source, info))
             return install_plan(self.plans, source.name, new, keep=self.options.keep)
 
     def _job(self, folder: Path, source: Source, wanted: Manifest) -> PlanJob:
@@ -218,7 +220,7 @@ class _Builder:
             onnx=folder / contract.ONNX_FILE,
             plan=folder / PLAN_FILE,
             log=cache / f"{source.name}.log",
-            inputs=source.info.preprocessing.network_inputs,
+            inputs=squared_info(source.info).preprocessing.network_inputs,
             batches=(wanted.min_batch, wanted.opt_batch, wanted.max_batch),
             workspace_mib=self.options.workspace_mib,
             timing_cache=cache / f"timing-{wanted.tensorrt}-{wanted.compute_capability}.cache",

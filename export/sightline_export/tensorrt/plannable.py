@@ -22,11 +22,6 @@ def check_plannable(info: DetectorInfo) -> None:
             "its pictures vary in size and its network's own suppression gives as many boxes as there happen to be, "
             "which a plan cannot; serve it with ONNX Runtime (torchvision's two-stage detectors are such)"
         )
-    if info.preprocessing.kind == "rect":
-        raise NotPlannableError(
-            "its network takes rectangles of any aspect, for which no plans are built yet; export it with --square, "
-            "or serve it with ONNX Runtime"
-        )
     if info.quantised:
         raise NotPlannableError(
             "it is quantised to 8 bits for CPUs, with zero points, and TensorRT takes symmetric quantisation only: "

@@ -11,8 +11,17 @@ from pathlib import Path
 from sightline import contract
 from sightline.detector_info import DetectorInfo
 from sightline.errors import ExportError, InvalidOptionError
-from sightline_export.config import CONFIG_FILE, WARMUP_SHAPE, ensemble_config, render
+from sightline_export.config import (
+    CONFIG_FILE,
+    WARMUP_JPEG,
+    WARMUP_SHAPE,
+    ensemble_config,
+    preprocessing_config,
+    render,
+)
 from sightline_export.group_config import groups_with
+from sightline_export.pixel_limit import standing_limit
+from sightline_export.preprocessing import render_dali
 
 from .manifest import (
     MANIFEST_FILE,
@@ -26,6 +35,7 @@ from .manifest import (
     version_folders,
 )
 from .plan_config import plan_config
+from .sources import Source
 from .switch import TEMPORARY_PREFIX, make_folder, opened, replace_files, write_atomically
 
 _INCOMING, _OUTGOING = f"{TEMPORARY_PREFIX}incoming", f"{TEMPORARY_PREFIX}outgoing"
@@ -223,16 +233,37 @@ def _prune(model: Path, *, keep: int) -> None:
         shutil.rmtree(model / _OUTGOING)
 
 
-def shared_files(repository: Path, detector: str, info: DetectorInfo) -> dict[str, bytes]:
+def shared_files(source: Source, info: DetectorInfo) -> dict[str, bytes]:
     """What a detector needs beside its plan, by paths in the repository: its preprocessing, and the warm-up's shape.
+
+    Args:
+        source: the detector in the model repository.
+        info: what its plan tells about itself, which may be brought to size in another way.
 
     Raises:
         OSError: it cannot be read.
     """
-    preprocessing = repository / info.preprocessing.model_name
+    repository = source.repository
+    preprocessing = repository / source.info.preprocessing.model_name
     names = [path for path in preprocessing.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    network = contract.network_name(detector)
+    network = contract.network_name(source.name)
     names.append(repository / network / contract.WARMUP_FOLDER / WARMUP_SHAPE)
+    files = {path.relative_to(repository).as_posix(): path.read_bytes() for path in names}
+    if info.preprocessing != source.info.preprocessing:
+        files = {**files, **_other_preprocessing(files, source, info)}
+        files = {name: content for name, content in files.items() if not name.startswith(f"{preprocessing.name}/")}
     # The configuration last: with it, the folder is a model.
-    names.sort(key=lambda path: (path.name == CONFIG_FILE, str(path)))
-    return {path.relative_to(repository).as_posix(): path.read_bytes() for path in names}
+    return dict(sorted(files.items(), key=lambda item: (item[0].endswith(f"/{CONFIG_FILE}"), item[0])))
+
+
+def _other_preprocessing(files: Mapping[str, bytes], source: Source, info: DetectorInfo) -> dict[str, bytes]:
+    """The preprocessing of `info` in place of the source's own: with its limit on pixels and its warm-up picture."""
+    before, now = source.info.preprocessing.model_name, info.preprocessing
+    jpeg = files[f"{before}/{contract.WARMUP_FOLDER}/{WARMUP_JPEG}"]
+    limit = standing_limit(source.repository, before) or contract.DEFAULT_MAX_PIXELS
+    config = preprocessing_config(now, max_pixels=limit, warmup_jpeg_bytes=len(jpeg))
+    return {
+        f"{now.model_name}/{contract.MODEL_VERSION}/{contract.DALI_FILE}": render_dali(now).encode(),
+        f"{now.model_name}/{contract.WARMUP_FOLDER}/{WARMUP_JPEG}": jpeg,
+        f"{now.model_name}/{CONFIG_FILE}": render(config).encode(),
+    }

@@ -11,8 +11,9 @@ from sightline.parity import MINIMUM_REFERENCE
 from sightline_export.agreement import agreement_bar, check_agreement
 from sightline_export.sample import open_sample
 
-from .network import plan_graph, read_served
+from .network import plan_graph, read_served, squared
 from .options import BuildOptions
+from .plan_config import squared_info
 from .sources import Source
 from .takes import check_takes
 
@@ -29,7 +30,8 @@ def write_graph(source: Source, options: BuildOptions, file: Path) -> str:
     planned = plan_graph(served, source.info, options.precision)
     check_takes(planned)
     bar = agreement_bar(options.precision, options.min_match)
-    report = check_agreement(served, planned, source.info, open_sample(options.sample), bar)
+    alike, info = squared(served, source.info), squared_info(source.info)
+    report = check_agreement(alike, planned, info, open_sample(options.sample), bar)
     try:
         onnx.save(planned, file)
     except ValueError as error:

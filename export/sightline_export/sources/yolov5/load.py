@@ -85,9 +85,10 @@ def _raw_network(
         raise InvalidOptionError(f"{source.name} has no NMS-free head; leave out --nms none")
     usual = _LARGE_IMAGE_SIZE if stride == _LARGE_STRIDE else DEFAULT_IMAGE_SIZE
     image_size = chosen_image_size(options, trained_size, stride=stride, usual=usual)
+    any_size = bool(options.rect)
     preprocessing = chosen_preprocessing(options, "letterbox", image_size=image_size, stride=stride, head=ANCHORS_FIRST)
     return RawNetwork(
-        model=trace(fused(network, any_size=options.rect), image_size=image_size, any_size=options.rect),
+        model=trace(fused(network, any_size=any_size), image_size=image_size, any_size=any_size),
         head=ANCHORS_FIRST,
         preprocessing=preprocessing,
         class_names=chosen_class_names(options, class_names, count=head.class_count),
