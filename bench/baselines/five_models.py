@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import torch
+from _threads import set_torch_threads
 from _turns import Turns, arguments, read_images
 from ultralytics import YOLO
 
@@ -19,13 +20,11 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--weights", nargs="+", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="folder for a folder of pictures for each model")
-    parser.add_argument("--threads", type=int, help="of torch; without it, torch's own choice")
+    parser.add_argument("--threads", type=int, help="of torch; without it, as many as Ultralytics sets")
     given = parser.parse_args()
-    if given.threads:
-        torch.set_num_threads(given.threads)
     models = {weights.stem: YOLO(weights, task="detect") for weights in given.weights}
 
-    def one_pass(paths: Sequence[str]) -> int:
+    def one_pass(paths: Sequence[str]) -> dict[str, int]:
         found = 0
         for name, model in models.items():
             folder = given.output / name
@@ -34,10 +33,11 @@ def main() -> None:
                 (result,) = model.predict(cv2.imread(path), rect=False, verbose=False)
                 cv2.imwrite(str(folder / Path(path).name), result.plot())
                 found += len(result.boxes)
-        return found
+        return {"found": found, "torch_threads": torch.get_num_threads()}
 
     images = read_images(given.images)
     one_pass(images[:1])  # Ultralytics loads a network with its first picture
+    set_torch_threads(given.threads)
     turns.take(images, one_pass)
 
 

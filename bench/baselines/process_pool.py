@@ -6,7 +6,7 @@ import multiprocessing
 from collections.abc import Sequence
 
 import cv2
-import torch
+from _threads import set_torch_threads
 from _turns import Turns, arguments, read_images
 from ultralytics import YOLO
 
@@ -14,12 +14,12 @@ model: YOLO
 """Of the process."""
 
 
-def load(weights: str, threads: int | None) -> None:
+def load(weights: str, first: str, threads: int | None) -> None:
     """Run once in each process."""
     global model  # noqa: PLW0603 - a pool has no other place for what its processes hold
-    if threads:
-        torch.set_num_threads(threads)
     model = YOLO(weights, task="detect")
+    detect(first)  # Ultralytics loads the network with the first picture
+    set_torch_threads(threads)
 
 
 def detect(path: str) -> int:
@@ -34,11 +34,12 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--threads", type=int, help="of torch in each process; without it, torch's own choice")
+    parser.add_argument("--threads", type=int, help="of torch in each process; without it, as many as Ultralytics sets")
     given = parser.parse_args()
     images = read_images(given.images)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(given.workers, initializer=load, initargs=(given.weights, given.threads)) as pool:
+    arguments_of_load = (given.weights, images[0], given.threads)
+    with context.Pool(given.workers, initializer=load, initargs=arguments_of_load) as pool:
 
         def one_pass(paths: Sequence[str]) -> int:
             return sum(pool.imap_unordered(detect, paths))

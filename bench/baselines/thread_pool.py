@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
-import torch
+from _threads import set_torch_threads
 from _turns import Turns, arguments, read_images
 from ultralytics import YOLO
 
@@ -18,22 +18,20 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--threads", type=int, help="of torch for each network; without it, torch's own choice")
+    parser.add_argument("--threads", type=int, help="of torch for each network; without it, as many as Ultralytics sets")
     given = parser.parse_args()
-    if given.threads:
-        torch.set_num_threads(given.threads)
+    images = read_images(given.images)
     own = threading.local()
 
     def load() -> None:
         own.model = YOLO(given.weights, task="detect")
-        if given.threads:
-            torch.set_num_threads(given.threads)  # OpenMP counts threads for each thread that asks
+        detect(images[0])  # Ultralytics loads the network with the first picture
+        set_torch_threads(given.threads)  # OpenMP counts threads for each thread that asks
 
     def detect(path: str) -> int:
         (result,) = own.model.predict(cv2.imread(path), verbose=False)
         return len(result.boxes)
 
-    images = read_images(given.images)
     with ThreadPoolExecutor(given.workers, initializer=load) as pool:
 
         def one_pass(paths: Sequence[str]) -> int:

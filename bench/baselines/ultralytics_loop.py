@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import cv2
 import torch
+from _threads import set_torch_threads
 from _turns import Turns, arguments, read_images
 from ultralytics import YOLO
 
@@ -19,22 +20,21 @@ def main() -> None:
     turns = Turns()
     parser = arguments(__doc__)
     parser.add_argument("--weights", required=True)
-    parser.add_argument("--threads", type=int, help="of torch; without it, torch's own choice")
+    parser.add_argument("--threads", type=int, help="of torch; without it, as many as Ultralytics sets")
     given = parser.parse_args()
-    if given.threads:
-        torch.set_num_threads(given.threads)
     model = YOLO(given.weights, task="detect")
 
-    def one_pass(paths: Sequence[str]) -> int:
+    def one_pass(paths: Sequence[str]) -> dict[str, int]:
         found = 0
         for path in paths:
             image = cv2.imread(path)
             (result,) = model.predict(image, verbose=False)
             found += len(result.boxes)
-        return found
+        return {"found": found, "torch_threads": torch.get_num_threads()}
 
     images = read_images(given.images)
     one_pass(images[:1])  # Ultralytics loads the network with the first picture
+    set_torch_threads(given.threads)
     turns.take(images, one_pass)
 
 

@@ -63,17 +63,19 @@ def test_ways_to_run_ultralytics_agree(workshop: Workshop, shared_data: Path, tm
     weights = Weights(shared_data / "weights" / "yolov8n.pt")
     photos = take(workshop, sorted((shared_data / "coco" / "images").glob("*.jpg"))[:3], 3)
     recipes = [
-        catalogue.loop(photos, weights).having(threads=1),
+        catalogue.loop(photos, weights).having(threads=3),
         catalogue.thread_pool(photos, weights, workers=2).having(threads=1),
         catalogue.process_pool(photos, weights, workers=2).having(threads=1),
         catalogue.data_loader(photos, weights).having(batch=2, threads=1),
-        catalogue.five_models(photos, [weights], tmp_path).having(threads=1),
+        catalogue.five_models(photos, [weights], tmp_path).having(threads=3),
     ]
     race = run_race(COURSE, recipes, tell=lambda line: None)
     assert not race.failures
     (objects,) = set(found(race, "Ultralytics"))
     assert objects
     assert found(race, "threads") == found(race, "processes") == [objects] * LEAST_ROUNDS
+    # Whatever Ultralytics makes of it when it loads a network.
+    assert all(each.details["torch_threads"] == 3 for name in ("Ultralytics", "script") for each in race.of(name))
     # These see squares, with more border than the rectangles of the others.
     assert found(race, "DataLoader") == found(race, "script")
     assert len(list((tmp_path / "yolov8n").glob("*.jpg"))) == photos.count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sightline_bench.contestants import catalogue
 from sightline_bench.material.detecto import export_detecto, make_detecto
+from sightline_bench.ratios.loops import best_threads
 from sightline_bench.ratios.registry import Findings, Group, Key, Setting, ratio_figure
 from sightline_bench.ratios.tuning import Tuner
 
@@ -18,7 +19,7 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     loop = catalogue.detecto_loop(photos, material)
     contestants = [
         catalogue.served(photos, export_detecto(setting.workshop, material)),
-        tuner.best(loop, [{"threads": threads} for threads in setting.threads], least_images=2),
+        best_threads(setting, tuner, loop, least_images=2),
     ]
     about = f"{setting.images_title}, shorter side 800 pixels or longer side 1333"
     race = setting.race(GROUP.name, "Detecto, served and by itself", about, contestants)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sightline_bench.contestants import catalogue
 from sightline_bench.material.exports import export_group
 from sightline_bench.material.five import five_checkpoints
-from sightline_bench.ratios.registry import Findings, Group, Key, Setting, ratio_figure
+from sightline_bench.ratios.loops import as_it_is_and_tuned, script_figure
+from sightline_bench.ratios.registry import Findings, Group, Key, Setting
 from sightline_bench.ratios.tuning import Tuner
 
 KEYS = (Key(name="five_models_over_script", title="five models: served ÷ the article's script", target=5.6),)
@@ -20,13 +21,13 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     script = catalogue.five_models(photos, members, setting.workshop.scratch("annotated-by-script"))
     contestants = [
         catalogue.served(photos, exported, output=setting.workshop.scratch("annotated-served")),
-        tuner.best(script, [{"threads": threads} for threads in setting.threads], least_images=4),
+        *as_it_is_and_tuned(setting, tuner, script, least_images=4),
     ]
     names = ", ".join(weights.file.stem for weights in members)
     about = f"{names}; {setting.images_title}, 640 x 640, an annotated JPEG of quality 95 for each picture and model"
     race = setting.race(GROUP.name, "five models, served and in five loops", about, contestants)
     notes = "; ".join(filter(None, [note, setting.precision_note]))
-    figure = ratio_figure(KEYS[0], race, contestants[0].name, contestants[1].name, notes)
+    figure = script_figure(KEYS[0], race, contestants[0].name, script.name, notes)
     return Findings(figures={KEYS[0].name: figure}, races=[race], sweeps=tuner.sweeps)
 
 

@@ -10,7 +10,7 @@ from sightline_bench.contestants.race import Course, Sweep, run_sweep
 from sightline_bench.measure.rounds import LEAST_ROUNDS
 from sightline_bench.ratios.registry import Setting
 
-_LEAST_IMAGES = 16
+LEAST_IMAGES = 16
 
 
 class Tuner:
@@ -29,7 +29,7 @@ class Tuner:
         self._setting = setting
         self._group = group
 
-    def best(self, recipe: Recipe, candidates: Sequence[Settings], *, least_images: int = _LEAST_IMAGES) -> Recipe:
+    def best(self, recipe: Recipe, candidates: Sequence[Settings], *, least_images: int = LEAST_IMAGES) -> Recipe:
         """The contestant with the candidate that gives the highest throughput.
 
         Args:

@@ -6,7 +6,8 @@ from sightline_bench.contestants import catalogue
 from sightline_bench.contestants.race import Race
 from sightline_bench.material.exports import export_detector
 from sightline_bench.material.weights import Weights
-from sightline_bench.ratios.registry import Findings, Group, Key, Setting, ratio_figure
+from sightline_bench.ratios.loops import as_it_is_and_tuned, script_figure
+from sightline_bench.ratios.registry import Findings, Group, Key, Setting
 from sightline_bench.ratios.tuning import Tuner
 
 KEYS = (Key(name="served_over_yolov3_script", title="YOLOv3-tiny: served ÷ the article's loop", target=2.0),)
@@ -22,7 +23,7 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
         races.append(_race(setting, setting.find_weights("yolov5nu"), tuner))
     notes = "; ".join(filter(None, [weights.note, setting.precision_note]))
     return Findings(
-        figures={KEYS[0].name: ratio_figure(KEYS[0], races[0], _SERVED, _LOOP, notes)}, races=races, sweeps=tuner.sweeps
+        figures={KEYS[0].name: script_figure(KEYS[0], races[0], _SERVED, _LOOP, notes)}, races=races, sweeps=tuner.sweeps
     )
 
 
@@ -31,7 +32,7 @@ def _race(setting: Setting, weights: Weights, tuner: Tuner) -> Race:
     loop = catalogue.loop(setting.photos(quick=8, full=30), weights, name=_LOOP)
     contestants = [
         catalogue.served(setting.photos(quick=16, full=60), exported),
-        tuner.best(loop, [{"threads": threads} for threads in setting.threads], least_images=8),
+        *as_it_is_and_tuned(setting, tuner, loop, least_images=8),
     ]
     name = weights.file.stem
     return setting.race(name, f"{name}, served and in a loop", setting.images_title, contestants)

@@ -7,14 +7,18 @@ from collections.abc import Callable
 from sightline.contract import ExportPrecision
 from sightline_bench.contestants import catalogue
 from sightline_bench.contestants.program import Recipe
+from sightline_bench.contestants.race import Race
 from sightline_bench.material.exports import Exported, UltralyticsFormat, export_by_ultralytics, export_detector
 from sightline_bench.material.photos import Photos
 from sightline_bench.material.weights import Weights
+from sightline_bench.measure.results import Figure
+from sightline_bench.ratios.loops import best_threads, script_figure, tuned
 from sightline_bench.ratios.registry import Findings, Group, Key, Setting, ratio_figure
 from sightline_bench.ratios.tuning import Tuner
 
 _SERVED, _SERVED_INT8, _SERVED_FP32 = "served", "served int8", "served fp32"
 _LOOP, _OPENVINO, _ONNX, _LOADER = "Ultralytics", "Ultralytics OpenVINO", "Ultralytics ONNX", "DataLoader"
+_TUNED_LOOP = tuned(_LOOP)
 _IN_PROCESS, _ENGINE, _DECODER = "in process", "engine", "decoder"
 
 KEYS = (
@@ -42,6 +46,8 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     """One race of everybody who is in a wanted ratio; of all, when all are wanted."""
     weights = setting.find_weights("yolov8n")
     names = {side for key in wanted for side in _sides(key, setting)}
+    if _LOOP in names:
+        names.add(_TUNED_LOOP)
     if len(wanted) == len(KEYS):
         names.update(_FOR_THE_REPORT[: 1 if setting.quick else None])
     tuner = Tuner(setting, GROUP.name)
@@ -49,7 +55,7 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     shapes = "rectangles in 640 x 640 but for Ultralytics' exports and the DataLoader, which pad to the square"
     race = setting.race(GROUP.name, "yolov8n, everybody in turn", f"{setting.images_title}, {shapes}", recipes)
     figures = {
-        key.name: ratio_figure(key, race, *_sides(key.name, setting), note=_note(key.name, setting, weights))
+        key.name: _figure(key, race, *_sides(key.name, setting), _note(key.name, setting, weights))
         for key in KEYS
         if key.name in wanted
     }
@@ -60,6 +66,11 @@ def _sides(key: str, setting: Setting) -> tuple[str, str]:
     """The contestants of a ratio; fp32 is what is served by default where there is no bf16."""
     above, below = _SIDES[key]
     return (_SERVED if above == _SERVED_FP32 and setting.fast_precision == "fp32" else above), below
+
+
+def _figure(key: Key, race: Race, above: str, below: str, note: str) -> Figure:
+    make = script_figure if below == _LOOP else ratio_figure
+    return make(key, race, above, below, note)
 
 
 def _note(key: str, setting: Setting, weights: Weights) -> str:
@@ -80,12 +91,15 @@ def _contestants(setting: Setting, weights: Weights, tuner: Tuner) -> dict[str, 
         _IN_PROCESS: lambda: parts(catalogue.in_process),
         _SERVED: lambda: catalogue.served(_many(setting), _export(setting, weights, fast)),
         _OPENVINO: lambda: _own_export(setting, weights, "openvino", _OPENVINO),
-        _LOOP: lambda: _with_threads(setting, tuner, catalogue.loop(_few(setting), weights)),
+        _LOOP: lambda: catalogue.loop(_few(setting), weights, name=_LOOP),
+        _TUNED_LOOP: lambda: best_threads(
+            setting, tuner, catalogue.loop(_few(setting), weights, name=_TUNED_LOOP)
+        ),
         _SERVED_INT8: lambda: catalogue.served(_many(setting), _export(setting, weights, "int8"), name=_SERVED_INT8),
         _SERVED_FP32: lambda: catalogue.served(_many(setting), _export(setting, weights, "fp32"), name=_SERVED_FP32),
         _ONNX: lambda: _own_export(setting, weights, "onnx", _ONNX),
         _LOADER: lambda: _with_batches(setting, tuner, catalogue.data_loader(_many(setting), weights)),
-        _DECODER: lambda: _with_threads(setting, tuner, catalogue.decoder(_many(setting))),
+        _DECODER: lambda: best_threads(setting, tuner, catalogue.decoder(_many(setting))),
     }
 
 
@@ -105,10 +119,6 @@ def _export(setting: Setting, weights: Weights, precision: ExportPrecision) -> E
 def _own_export(setting: Setting, weights: Weights, kind: UltralyticsFormat, name: str) -> Recipe:
     exported = export_by_ultralytics(setting.workshop, weights, kind)
     return catalogue.loop(_few(setting), exported, name=name, title=f"Ultralytics' predict on its own {kind} export")
-
-
-def _with_threads(setting: Setting, tuner: Tuner, recipe: Recipe) -> Recipe:
-    return tuner.best(recipe, [{"threads": threads} for threads in setting.threads])
 
 
 def _with_batches(setting: Setting, tuner: Tuner, recipe: Recipe) -> Recipe:
