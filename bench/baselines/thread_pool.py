@@ -18,7 +18,9 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--threads", type=int, help="of torch for each network; without it, as many as Ultralytics sets")
+    parser.add_argument(
+        "--threads", type=int, help="of torch for each network; without it, as many as Ultralytics sets"
+    )
     given = parser.parse_args()
     images = read_images(given.images)
     own = threading.local()

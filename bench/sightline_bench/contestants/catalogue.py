@@ -24,26 +24,26 @@ def served(photos: Photos, exported: Exported, *, name: str = SERVED, output: Pa
     options = ["--repository", exported.repository, "--model", exported.model]
     if output is not None:
         options += ["--output", output]
-    return _recipe("served.py", name, f"Sightline, served, {exported.precision}", photos, options)
+    return _recipe("served.py", name, f"Sightline, served, {exported}", photos, options)
 
 
 def served_one(photos: Photos, exported: Exported, *, name: str) -> Recipe:
     """Sightline with its default settings, asked for one image at a time."""
     options = ["--repository", exported.repository, "--model", exported.model]
-    return _recipe("served_one.py", name, f"Sightline, served one by one, {exported.precision}", photos, options)
+    return _recipe("served_one.py", name, f"Sightline, served one by one, {exported}", photos, options)
 
 
 def in_process(photos: Photos, exported: Exported) -> Recipe:
     """The same parts in a loop."""
     options = ["--repository", exported.repository, "--model", exported.model]
-    title = f"in-process loop, {exported.precision}"
+    title = f"in-process loop, {exported}"
     return _recipe("in_process.py", "in process", title, photos, options)
 
 
 def engine(photos: Photos, exported: Exported) -> Recipe:
     """The network alone on ready pictures."""
     options = ["--repository", exported.repository, "--model", exported.model]
-    return _recipe("engine.py", "engine", f"engine alone, {exported.precision}", photos, options)
+    return _recipe("engine.py", "engine", f"engine alone, {exported}", photos, options)
 
 
 def decoder(photos: Photos) -> Recipe:

@@ -34,11 +34,16 @@ class Exported:
         repository: folder that holds it with its parts.
         model: its name.
         precision: of its network, or of its members' networks.
+        square: whether it was told to see squares.
     """
 
     repository: Path
     model: str
     precision: ExportPrecision
+    square: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.precision}, squares" if self.square else self.precision
 
 
 UltralyticsFormat = Literal["openvino", "onnx"]
@@ -58,7 +63,12 @@ def install(source: Path, repository: Path, name: str, options: ExportOptions, c
 
 
 def export_detector(
-    workshop: Workshop, weights: Weights, precision: ExportPrecision, *, images: Sequence[Path] = ()
+    workshop: Workshop,
+    weights: Weights,
+    precision: ExportPrecision,
+    *,
+    images: Sequence[Path] = (),
+    square: bool = False,
 ) -> Exported:
     """The detector of these weights, under the name of their file.
 
@@ -69,6 +79,7 @@ def export_detector(
         weights: a checkpoint.
         precision: of the network.
         images: pictures that an `int8` network is calibrated on.
+        square: have it see squares, where by default it would see rectangles.
 
     Raises:
         SightlineError: the export failed.
@@ -82,11 +93,12 @@ def export_detector(
             calibration.mkdir()
             for index, picture in enumerate(pictures):
                 shutil.copy(picture, calibration / f"{index}{picture.suffix}")
-        install(weights.file, place / "repository", name, ExportOptions(precision=precision), calibration)
+        options = ExportOptions(precision=precision, rect=False if square else None)
+        install(weights.file, place / "repository", name, options, calibration)
 
     made_of = [digest_of_file(weights.file), precision, digest_of_export(), *map(str, pictures)]
-    place = workshop.once(f"{name}-{precision}", of=made_of, make=make)
-    return Exported(repository=place / "repository", model=name, precision=precision)
+    place = workshop.once(f"{name}-{precision}{'-square' if square else ''}", of=made_of, make=make)
+    return Exported(repository=place / "repository", model=name, precision=precision, square=square)
 
 
 def export_group(workshop: Workshop, name: str, members: Sequence[Weights], precision: ExportPrecision) -> Exported:

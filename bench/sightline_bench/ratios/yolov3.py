@@ -22,9 +22,8 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     if not setting.quick:
         races.append(_race(setting, setting.find_weights("yolov5nu"), tuner))
     notes = "; ".join(filter(None, [weights.note, setting.precision_note]))
-    return Findings(
-        figures={KEYS[0].name: script_figure(KEYS[0], races[0], _SERVED, _LOOP, notes)}, races=races, sweeps=tuner.sweeps
-    )
+    figure = script_figure(KEYS[0], races[0], _SERVED, _LOOP, notes)
+    return Findings(figures={KEYS[0].name: figure}, races=races, sweeps=tuner.sweeps)
 
 
 def _race(setting: Setting, weights: Weights, tuner: Tuner) -> Race:

@@ -16,7 +16,7 @@ from sightline_bench.ratios.loops import best_threads, script_figure, tuned
 from sightline_bench.ratios.registry import Findings, Group, Key, Setting, ratio_figure
 from sightline_bench.ratios.tuning import Tuner
 
-_SERVED, _SERVED_INT8, _SERVED_FP32 = "served", "served int8", "served fp32"
+_SERVED, _SERVED_INT8, _SERVED_FP32, _SERVED_SQUARE = "served", "served int8", "served fp32", "served square"
 _LOOP, _OPENVINO, _ONNX, _LOADER = "Ultralytics", "Ultralytics OpenVINO", "Ultralytics ONNX", "DataLoader"
 _TUNED_LOOP = tuned(_LOOP)
 _IN_PROCESS, _ENGINE, _DECODER = "in process", "engine", "decoder"
@@ -31,7 +31,7 @@ KEYS = (
 )
 _SIDES = {
     "served_over_in_process": (_SERVED, _IN_PROCESS),
-    "served_over_engine": (_SERVED, _ENGINE),
+    "served_over_engine": (_SERVED_SQUARE, _ENGINE),
     "served_over_ultralytics": (_SERVED, _LOOP),
     "served_over_ultralytics_int8": (_SERVED_INT8, _LOOP),
     "served_over_ultralytics_fp32": (_SERVED_FP32, _LOOP),
@@ -39,6 +39,7 @@ _SIDES = {
 }
 _FOR_THE_REPORT = (_DECODER, _ONNX, _LOADER)
 """Contestants that are in no ratio; they run when the whole group does, and of them only the first in a quick run."""
+_SQUARES = (_ENGINE, _SERVED_SQUARE, _OPENVINO, _ONNX, _LOADER)
 _BATCHES = (16, 1, 2, 4, 8, 32, 64)
 
 
@@ -52,7 +53,7 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
         names.update(_FOR_THE_REPORT[: 1 if setting.quick else None])
     tuner = Tuner(setting, GROUP.name)
     recipes = [make() for name, make in _contestants(setting, weights, tuner).items() if name in names]
-    shapes = "rectangles in 640 x 640 but for Ultralytics' exports and the DataLoader, which pad to the square"
+    shapes = f"rectangles in 640 x 640, but for {', '.join(_SQUARES)}, which pad to the square"
     race = setting.race(GROUP.name, "yolov8n, everybody in turn", f"{setting.images_title}, {shapes}", recipes)
     figures = {
         key.name: _figure(key, race, *_sides(key.name, setting), _note(key.name, setting, weights))
@@ -82,21 +83,23 @@ def _contestants(setting: Setting, weights: Weights, tuner: Tuner) -> dict[str, 
     """What makes each of them, in an order that has the sides of a ratio close together."""
     fast = setting.fast_precision
 
-    def parts(make: Callable[[Photos, Exported], Recipe]) -> Recipe:
+    def parts(make: Callable[[Photos, Exported], Recipe], *, square: bool = False) -> Recipe:
         splits = [{"workers": workers, "batch": batch} for workers in setting.worker_splits for batch in (1, 8)]
-        return tuner.best(make(_many(setting), _export(setting, weights, fast)), splits, least_images=32)
+        return tuner.best(make(_many(setting), _export(setting, weights, fast, square=square)), splits, least_images=32)
+
+    def served(name: str, precision: ExportPrecision, *, square: bool = False) -> Recipe:
+        return catalogue.served(_many(setting), _export(setting, weights, precision, square=square), name=name)
 
     return {
-        _ENGINE: lambda: parts(catalogue.engine),
+        _ENGINE: lambda: parts(catalogue.engine, square=True),
+        _SERVED_SQUARE: lambda: served(_SERVED_SQUARE, fast, square=True),
         _IN_PROCESS: lambda: parts(catalogue.in_process),
-        _SERVED: lambda: catalogue.served(_many(setting), _export(setting, weights, fast)),
+        _SERVED: lambda: served(_SERVED, fast),
         _OPENVINO: lambda: _own_export(setting, weights, "openvino", _OPENVINO),
         _LOOP: lambda: catalogue.loop(_few(setting), weights, name=_LOOP),
-        _TUNED_LOOP: lambda: best_threads(
-            setting, tuner, catalogue.loop(_few(setting), weights, name=_TUNED_LOOP)
-        ),
-        _SERVED_INT8: lambda: catalogue.served(_many(setting), _export(setting, weights, "int8"), name=_SERVED_INT8),
-        _SERVED_FP32: lambda: catalogue.served(_many(setting), _export(setting, weights, "fp32"), name=_SERVED_FP32),
+        _TUNED_LOOP: lambda: best_threads(setting, tuner, catalogue.loop(_few(setting), weights, name=_TUNED_LOOP)),
+        _SERVED_INT8: lambda: served(_SERVED_INT8, "int8"),
+        _SERVED_FP32: lambda: served(_SERVED_FP32, "fp32"),
         _ONNX: lambda: _own_export(setting, weights, "onnx", _ONNX),
         _LOADER: lambda: _with_batches(setting, tuner, catalogue.data_loader(_many(setting), weights)),
         _DECODER: lambda: best_threads(setting, tuner, catalogue.decoder(_many(setting))),
@@ -112,8 +115,8 @@ def _few(setting: Setting) -> Photos:
     return setting.photos(quick=16, full=50)
 
 
-def _export(setting: Setting, weights: Weights, precision: ExportPrecision) -> Exported:
-    return export_detector(setting.workshop, weights, precision, images=setting.images)
+def _export(setting: Setting, weights: Weights, precision: ExportPrecision, *, square: bool = False) -> Exported:
+    return export_detector(setting.workshop, weights, precision, images=setting.images, square=square)
 
 
 def _own_export(setting: Setting, weights: Weights, kind: UltralyticsFormat, name: str) -> Recipe:
