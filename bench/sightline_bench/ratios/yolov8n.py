@@ -75,7 +75,7 @@ def _figure(key: Key, race: Race, above: str, below: str, note: str) -> Figure:
 
 
 def _note(key: str, setting: Setting, weights: Weights) -> str:
-    asks_for_bf16 = key in ("served_over_engine", "served_over_ultralytics")
+    asks_for_bf16 = key in ("served_over_engine", "served_over_ultralytics", "served_over_ultralytics_openvino")
     return "; ".join(filter(None, [weights.note, setting.precision_note if asks_for_bf16 else ""]))
 
 
