@@ -23,6 +23,8 @@ LEAST_MATCHED = 0.995
 The last digit decides on the order of equal scores, on who is left out at the end of the list, and on which of two
 equal boxes a suppression inside the network keeps; so single weak ones may be on one side only.
 """
+MOST_ROUNDING = 0.1
+"""Where the source's own output moves by more than this with the last digits of its input, that excuses nothing."""
 _BOX_CHANNELS = 4
 _LEAST_SCALE = 1e-12
 
@@ -94,21 +96,27 @@ def raw_difference(source: Sequence[Raw], graph: Sequence[Raw], head: Head) -> R
     return RawDifference(boxes=boxes, scores=scores, matched=float(shares.min()))
 
 
-def check_raw_difference(difference: RawDifference) -> None:
+def check_raw_difference(difference: RawDifference, *, rounding: float = 0.0) -> None:
     """Refuse what is above `RAW_TOLERANCE`, or has too few partners within it.
+
+    Args:
+        difference: of a graph and its source.
+        rounding: by how much the source's own output moves with the last digits of its input; up to `MOST_ROUNDING` it
+            is allowed where it is more than `RAW_TOLERANCE`. Networks with random weights can be as restless as that.
 
     Raises:
         VerificationError: it is.
     """
+    tolerance = max(RAW_TOLERANCE, min(rounding, MOST_ROUNDING))
     if difference.matched < LEAST_MATCHED:
         came = (
             f"of the detections in the graph's raw output and its source's, counted by their scores, only "
             f"{difference.matched:.1%} are in both; at least {LEAST_MATCHED:.1%} must be"
         )
-    elif difference.worst > RAW_TOLERANCE:
+    elif difference.worst > tolerance:
         came = (
             f"the graph's raw output differs from its source's by {difference.boxes:.2g} of the largest box coordinate "
-            f"and {difference.scores:.2g} in scores; at most {RAW_TOLERANCE:g} is rounding"
+            f"and {difference.scores:.2g} in scores; at most {tolerance:.2g} is rounding"
         )
     else:
         return

@@ -15,6 +15,7 @@ from tests.export.tiny import prediction, tiny_model
 from tests.joining_chain import JoiningChain
 
 from sightline_export.exporter import ExportReport, export
+from sightline_export.options import ExportOptions
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,9 +28,12 @@ def one_torch_thread() -> None:
 def yolov8n(
     shared_data: Path, tmp_path_factory: pytest.TempPathFactory, chain: JoiningChain, small_sample: Path
 ) -> ExportReport:
-    """yolov8n.pt, exported with the defaults."""
+    """yolov8n.pt, exported with the defaults but for squares, which photographs of all shapes can be stacked as."""
     repository = tmp_path_factory.mktemp("exported")
-    return export(shared_data / "weights" / "yolov8n.pt", repository=repository, chain=chain, sample=small_sample)
+    options = ExportOptions(rect=False)
+    return export(
+        shared_data / "weights" / "yolov8n.pt", repository=repository, chain=chain, sample=small_sample, options=options
+    )
 
 
 @pytest.fixture
