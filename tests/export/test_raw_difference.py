@@ -71,11 +71,11 @@ def test_one_candidate_in_another_place_is_another_network(layout: str) -> None:
 def test_what_the_sources_own_rounding_does_is_allowed_up_to_a_bound() -> None:
     difference = RawDifference(boxes=0.001, scores=0.02)
     check_raw_difference(difference, rounding=0.03)
-    with pytest.raises(VerificationError, match="0.02 in scores; at most 0.01 is rounding"):
+    with pytest.raises(VerificationError, match=r"0\.02 in scores; at most 0\.01 is rounding"):
         check_raw_difference(difference, rounding=0.01)
-    with pytest.raises(VerificationError, match="0.02 in scores; at most 0.005 is rounding"):
+    with pytest.raises(VerificationError, match=r"0\.02 in scores; at most 0\.005 is rounding"):
         check_raw_difference(difference, rounding=0.001)
-    with pytest.raises(VerificationError, match="0.2 in scores; at most 0.1 is rounding"):
+    with pytest.raises(VerificationError, match=r"0\.2 in scores; at most 0\.1 is rounding"):
         check_raw_difference(RawDifference(boxes=0.0, scores=0.2), rounding=0.9)
 
 
