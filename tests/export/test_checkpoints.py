@@ -234,8 +234,9 @@ def test_ultralytics_leaves_no_traces(tmp_path: Path) -> None:
     assert left == []
 
 
-def test_the_traced_network_takes_any_batch() -> None:
-    raw = load(Path("yolo11n.yaml"), ExportOptions(image_size=QUICK))
+@pytest.mark.parametrize(("rect", "sides"), [(None, ["height", "width"]), (False, [QUICK, QUICK])])
+def test_the_traced_network_takes_any_batch(rect: bool | None, sides: list[str | int]) -> None:
+    raw = load(Path("yolo11n.yaml"), ExportOptions(image_size=QUICK, rect=rect))
     (value,) = raw.model.graph.input
-    assert [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim] == ["batch", 3, QUICK, QUICK]
+    assert [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim] == ["batch", 3, *sides]
     onnx.checker.check_model(raw.model, full_check=True)

@@ -108,7 +108,7 @@ def test_a_checkpoint_has_the_weights_that_were_saved(half: bool, legacy: bool, 
 def test_an_input_of_1920(tmp_path: Path) -> None:
     network = tiny_network().half().float()
     raw = load(save_original(tmp_path / "best.pt", network), ExportOptions(image_size=1920))
-    assert raw.preprocessing == Preprocessing.letterbox(1920)
+    assert raw.preprocessing == Preprocessing.rect(1920)
     pictures = torch.rand(1, 3, 1920, 1920, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         wanted = network.float().eval()(pictures).numpy()
