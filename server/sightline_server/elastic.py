@@ -18,7 +18,7 @@ from sightline_server.engines import Arrays, Engine
 from sightline_server.presence import Presence
 
 _LONE_RUNS = 2
-"""Runs without company after which the second engine is opened; the first request of a busy time has none either."""
+"""Requests without company after which the second engine is opened; the first one of a busy time has none either."""
 
 
 class PresentEngine:
@@ -54,26 +54,41 @@ class ElasticEngine(PresentEngine):
         open_wide: opens the second one.
         presence: of this instance.
         batched: whether the first axis of all inputs and outputs counts images.
+        warm_ups: runs at first that are no requests.
     """
 
-    def __init__(self, engine: Engine, open_wide: Callable[[], Engine], presence: Presence, *, batched: bool) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        open_wide: Callable[[], Engine],
+        presence: Presence,
+        *,
+        batched: bool,
+        warm_ups: int = 0,
+    ) -> None:
         super().__init__(engine, presence)
         self._open_wide = open_wide
         self._batched = batched
         self._wide: Engine | None = None
-        self._lone_runs = 0
+        self._warm_ups_left = warm_ups
+        self._lone_runs_left = _LONE_RUNS
         self._opening: threading.Thread | None = None
 
     def _run(self, inputs: Mapping[str, Any]) -> Arrays:
-        if not self._presence.alone():
-            return self._engine.run(inputs)
-        if self._wide is None:
+        if self._warm_ups_left:
+            self._warm_ups_left -= 1
+        elif self._presence.alone():
+            if self._wide is not None:
+                return self._run_wide(self._wide, inputs)
             self._count_lone_run()
-            return self._engine.run(inputs)
+        return self._engine.run(inputs)
+
+    def _run_wide(self, wide: Engine, inputs: Mapping[str, Any]) -> Arrays:
         rows = {len(values) for values in inputs.values()} if self._batched else {1}
         if rows == {1}:
-            return self._wide.run(inputs)
-        return self._run_rows(self._wide, inputs, rows.pop()) if len(rows) == 1 else self._engine.run(inputs)
+            return wide.run(inputs)
+        # What has no images, or differently many, is for an engine to refuse.
+        return self._run_rows(wide, inputs, min(rows)) if len(rows) == 1 and min(rows) else self._engine.run(inputs)
 
     def _run_rows(self, wide: Engine, inputs: Mapping[str, Any], rows: int) -> Arrays:
         """Image by image while nobody else computes, then the others together."""
@@ -87,8 +102,8 @@ class ElasticEngine(PresentEngine):
         return {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
 
     def _count_lone_run(self) -> None:
-        self._lone_runs += 1
-        if self._lone_runs >= _LONE_RUNS and self._opening is None:
+        self._lone_runs_left -= 1
+        if self._lone_runs_left <= 0 and self._opening is None:
             self._opening = threading.Thread(target=self._open, name="sightline-wide-engine")
             self._opening.start()
 

@@ -140,7 +140,13 @@ def _among_others(config: Mapping[str, Any], open_with: Callable[..., Engine]) -
     presence = Presence(run_folder)
     if most == threads:
         return PresentEngine(engine, presence)
-    return ElasticEngine(engine, partial(open_with, threads=most), presence, batched=int(config["max_batch_size"]) > 0)
+    return ElasticEngine(
+        engine,
+        partial(open_with, threads=most),
+        presence,
+        batched=int(config["max_batch_size"]) > 0,
+        warm_ups=sum(max(1, int(each.get("count", 1))) for each in config.get("model_warmup", [])),
+    )
 
 
 def _asked(config: Mapping[str, Any]) -> str:
