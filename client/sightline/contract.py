@@ -262,6 +262,8 @@ class EngineInfo:
         threads: threads of each instance on the CPU.
         device: where it computes.
         reason: why it is not the engine or precision that was asked for; empty where it is.
+        most_threads: threads of an instance while no other one of the server's networks computes; None where that
+            changes nothing.
     """
 
     engine: str
@@ -270,12 +272,17 @@ class EngineInfo:
     threads: int
     device: Device = "cpu"
     reason: str = ""
+    most_threads: int | None = None
+
+    @property
+    def threads_text(self) -> str:
+        """For people: `2`, or `1 to 2`."""
+        return str(self.threads) if self.most_threads is None else f"{self.threads} to {self.most_threads}"
 
     def __str__(self) -> str:
-        """For people: `openvino 2026.4.1, bf16, 2 threads per instance`, and the reason."""
-        place = (
-            "on the GPU" if self.device == "gpu" else f"{self.threads} thread{'s' * (self.threads != 1)} per instance"
-        )
+        """For people: `openvino 2026.4.1, bf16, 1 to 2 threads per instance`, and the reason."""
+        several = self.threads != 1 or self.most_threads is not None
+        place = "on the GPU" if self.device == "gpu" else f"{self.threads_text} thread{'s' * several} per instance"
         reason = f" ({self.reason})" if self.reason else ""
         return f"{self.engine} {self.version}, {self.precision}, {place}{reason}"
 

@@ -37,3 +37,15 @@ def threads_per_instance(config: Mapping[str, Any]) -> int:
             )
         return int(stated)
     return max(1, available_cores() // instance_count(config))
+
+
+def most_threads(config: Mapping[str, Any]) -> int:
+    """Threads for an instance that computes while no other one of the server does: all cores.
+
+    Where the model states its threads, those.
+
+    Raises:
+        LaunchError: what it states is no number of threads.
+    """
+    stated = THREADS_PARAMETER in config.get("parameters", {})
+    return threads_per_instance(config) if stated else max(1, available_cores())

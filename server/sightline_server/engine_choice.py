@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sightline.contract import PRECISION_PARAMETER, PRECISIONS, Device, EngineInfo, Precision
 from sightline.errors import LaunchError, MissingDependencyError
 from sightline_server import environment
-from sightline_server.cpu import threads_per_instance
+from sightline_server.cpu import most_threads, threads_per_instance
 from sightline_server.cuda import open_device
+from sightline_server.elastic import ElasticEngine, PresentEngine
 from sightline_server.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine, openvino_precisions
 from sightline_server.onnx_gpu import open_on_gpu
+from sightline_server.presence import Presence
 from sightline_server.samples import DTYPES, sample_inputs
 from sightline_server.smoke_test import try_engine
 from sightline_server.tensorrt_engine import TensorRtEngine
@@ -104,20 +107,46 @@ def _open_on_gpu(config: Mapping[str, Any], file: Path, device: int) -> tuple[En
 def _open_on_cpu(config: Mapping[str, Any], file: Path) -> tuple[Engine, EngineInfo]:
     threads = threads_per_instance(config)
     asked = _asked(config)
-    engine: Engine
+    open_with: Callable[..., Engine]
     try:
         wish = choose_precision(asked, openvino_precisions())
         problem = _proof(config, file, wish.precision)
     except MissingDependencyError as error:
         wish, problem = choose_precision(asked, ("fp32",)), str(error)
     if problem:
-        engine = OnnxRuntimeEngine(file, threads=threads)
+        open_with = partial(OnnxRuntimeEngine, file)
         reason = f"{problem}; ONNX Runtime knows fp32 only" if asked not in ("fp32", "int8") else problem
     else:
-        engine = OpenVinoEngine(file, precision=wish.precision, threads=threads)
+        open_with = partial(OpenVinoEngine, file, precision=wish.precision)
         reason = wish.reason
+    engine = _among_others(config, open_with)
     computes = asked if asked == "int8" else engine.precision
-    return engine, _info(engine, threads, computes=computes, reason=reason)
+    info = _info(engine, threads, computes=computes, reason=reason)
+    return engine, replace(info, most_threads=most_threads(config)) if isinstance(engine, ElasticEngine) else info
+
+
+def _among_others(config: Mapping[str, Any], open_with: Callable[..., Engine]) -> Engine:
+    """An engine for the CPU; in a run of the launcher it knows when the run's other instances compute.
+
+    Args:
+        config: the model's configuration.
+        open_with: opens an engine with so many `threads`.
+    """
+    threads, most = threads_per_instance(config), most_threads(config)
+    engine = open_with(threads=threads)
+    run_folder = environment.run_folder()
+    if run_folder is None:
+        return engine
+    presence = Presence(run_folder)
+    if most == threads:
+        return PresentEngine(engine, presence)
+    return ElasticEngine(
+        engine,
+        partial(open_with, threads=most),
+        presence,
+        batched=int(config["max_batch_size"]) > 0,
+        warm_ups=sum(max(1, int(each.get("count", 1))) for each in config.get("model_warmup", [])),
+    )
 
 
 def _asked(config: Mapping[str, Any]) -> str:

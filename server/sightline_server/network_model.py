@@ -50,7 +50,7 @@ class NetworkModel:
         self._fetch = open_device(device) if device is not None and info.device == "cpu" else None
         record_engine(args["model_name"], info)
         log = pb_utils.Logger.log_warn if info.reason else pb_utils.Logger.log_info
-        place = f"on GPU {device}" if info.device == "gpu" else f"threads: {info.threads}"
+        place = f"on GPU {device}" if info.device == "gpu" else f"threads: {info.threads_text}"
         log(
             f"{args['model_instance_name']}: {info.engine} {info.version} in {info.precision}, {place}"
             + (f"; {info.reason}" if info.reason else "")

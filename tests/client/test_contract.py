@@ -86,6 +86,7 @@ def test_image_errors_travel_as_text() -> None:
 def test_engines_say_where_they_run() -> None:
     engine = EngineInfo(engine="openvino", version="2026.4.1", precision="bf16", threads=1)
     assert str(engine) == "openvino 2026.4.1, bf16, 1 thread per instance"
+    assert "bf16, 1 to 2 threads per instance" in str(dataclasses.replace(engine, most_threads=2))
     reason = "no OpenVINO on GPUs"
     on_gpu = dataclasses.replace(engine, engine="onnxruntime", version="1.27", device="gpu", reason=reason)
     assert str(on_gpu) == f"onnxruntime 1.27, bf16, on the GPU ({reason})"

@@ -204,7 +204,8 @@ def _serve(
         engines = server.engines()
     progress("telling decoding from letterbox, and network from head")
     info = engines[detector.network_model]
-    threads = {name: engine.threads for name, engine in engines.items()}
+    # One picture after another: each network computes alone.
+    threads = {name: engine.most_threads or engine.threads for name, engine in engines.items()}
     decode = decode_share(
         detector.pipeline, files[:16], threads=threads[detector.preprocessing_model], rounds=options.rounds
     )

@@ -105,7 +105,7 @@ def methods(profile: Profile) -> Iterator[str]:
     yield ("Layers were timed by the engine's own counters in runs of their own, and the same runs by the clock.")
     yield (
         "The served picture: means over pictures that went through one after the other, by the client's clock and the "
-        f"server's counters. Instances there have fewer threads than the engine alone ({profile.served.engine})."
+        f"server's counters. What an instance there computes with: {profile.served.engine}."
     )
     yield from _share_methods(profile)
     yield "Everything ran on the CPU. Memory is proportional set size (PSS), sampled 20 times a second."
