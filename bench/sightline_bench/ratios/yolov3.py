@@ -23,15 +23,17 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
         races.append(_race(setting, setting.find_weights("yolov5nu"), tuner))
     notes = "; ".join(filter(None, [weights.note, setting.precision_note]))
     return Findings(
-        figures={KEYS[0].name: script_figure(KEYS[0], races[0], _SERVED, _LOOP, notes)}, races=races, sweeps=tuner.sweeps
+        figures={KEYS[0].name: script_figure(KEYS[0], races[0], _SERVED, _LOOP, notes)},
+        races=races,
+        sweeps=tuner.sweeps,
     )
 
 
 def _race(setting: Setting, weights: Weights, tuner: Tuner) -> Race:
     exported = export_detector(setting.workshop, weights, setting.fast_precision)
-    loop = catalogue.loop(setting.photos(quick=8, full=30), weights, name=_LOOP)
+    loop = catalogue.loop(setting.photos(quick=6, full=30), weights, name=_LOOP)
     contestants = [
-        catalogue.served(setting.photos(quick=16, full=60), exported),
+        catalogue.served(setting.photos(quick=12, full=60), exported),
         *as_it_is_and_tuned(setting, tuner, loop, least_images=8),
     ]
     name = weights.file.stem
