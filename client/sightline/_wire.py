@@ -22,6 +22,7 @@ _LENGTH_DELIMITED = 2
 _MICROSECONDS = 1_000_000
 _KNOWN_BEGINNINGS = 256
 _TENSOR = pb.ModelInferRequest.InferInputTensor
+_COUNT, _BOXES, _SCORES, _CLASSES = (spec.dtype for spec in detection_outputs(1))
 _SHORT = 0x80
 """Numbers below it are one byte in protobuf's encoding."""
 
@@ -102,7 +103,8 @@ class Decoder:
         specs = detection_outputs(info.max_detections)
         if member:
             specs = tuple(member_tensor(member, spec) for spec in specs)
-        self._layout = [(spec.name, spec.datatype, spec.dims, spec.dtype) for spec in specs]
+        self._specs = specs
+        self._bytes_an_image = [math.prod(spec.dims) * spec.dtype.itemsize for spec in specs]
         self._known: dict[int, tuple[list[bytes], Sequence[int]]] = {}
 
     def decode(self, response: pb.ModelInferResponse, *, sizes_hw: Sequence[tuple[int, int]]) -> list[Detections]:
@@ -116,29 +118,33 @@ class Decoder:
             ContractMismatchError: outputs are missing, or have other types or shapes than the contract's.
             InferenceError: the values make no sense.
         """
-        found, boxes, scores, classes = self._arrays(response, len(sizes_hw))
+        found, boxes, scores, classes = self._contents(response, len(sizes_hw))
         slots, names = self._info.max_detections, self._info.class_names
         answers = []
         try:
-            for row, (count, size_hw) in enumerate(zip(found[:, 0].tolist(), sizes_hw, strict=True)):
+            for row, (count, size_hw) in enumerate(zip(np.frombuffer(found, _COUNT).tolist(), sizes_hw, strict=True)):
                 if not 0 <= count <= slots:
                     raise InferenceError(f"the model answered {count} detections; 0 to {slots} is allowed")
-                # Copies, so that a small result does not keep the whole answer alive.
-                parts = boxes[row, :count].copy(), scores[row, :count].copy(), classes[row, :count].copy()
+                begin = row * slots
+                parts = (
+                    _copied(boxes, _BOXES, (count, 4), 4 * begin),
+                    _copied(scores, _SCORES, (count,), begin),
+                    _copied(classes, _CLASSES, (count,), begin),
+                )
                 answers.append(Detections(*parts, names, size_hw))
         except InvalidOptionError as error:
             raise InferenceError(f"the model's answer makes no sense: {error}") from error
         return answers
 
-    def _arrays(self, response: pb.ModelInferResponse, count: int) -> list[npt.NDArray[Any]]:
+    def _contents(self, response: pb.ModelInferResponse, count: int) -> list[bytes]:
+        """Of each output, in the contract's order."""
         raw = list(response.raw_output_contents)
-        arrays = []
-        for place, (name, _, dims, dtype) in zip(self._places(response, raw, count), self._layout, strict=True):
-            shape = (count, *dims)
-            if len(raw[place]) != math.prod(shape) * dtype.itemsize:
-                raise InferenceError(f"output {name!r} has {len(raw[place])} bytes, not those of {list(shape)}")
-            arrays.append(np.frombuffer(raw[place], dtype).reshape(shape))
-        return arrays
+        places = self._places(response, raw, count)
+        for place, size_bytes, spec in zip(places, self._bytes_an_image, self._specs, strict=True):
+            if len(raw[place]) != count * size_bytes:
+                shape = [count, *spec.dims]
+                raise InferenceError(f"output {spec.name!r} has {len(raw[place])} bytes, not those of {shape}")
+        return [raw[place] for place in places]
 
     def _places(self, response: pb.ModelInferResponse, raw: Sequence[bytes], count: int) -> Sequence[int]:
         """Where each output stands; answers for as many images describe theirs alike, and are looked at once."""
@@ -151,18 +157,23 @@ class Decoder:
     def _find_places(self, response: pb.ModelInferResponse, filled: int, count: int) -> Sequence[int]:
         tensors = {output.name: (place, output) for place, output in enumerate(response.outputs) if place < filled}
         places = []
-        for name, datatype, dims, _ in self._layout:
-            if name not in tensors:
-                raise ContractMismatchError(f"the model's answer has no output {name!r}: export the model again")
-            place, tensor = tensors[name]
-            shape = [count, *dims]
-            if tensor.datatype != datatype or tensor.shape != shape:
+        for spec in self._specs:
+            if spec.name not in tensors:
+                raise ContractMismatchError(f"the model's answer has no output {spec.name!r}: export the model again")
+            place, tensor = tensors[spec.name]
+            shape = [count, *spec.dims]
+            if tensor.datatype != spec.datatype or tensor.shape != shape:
                 raise ContractMismatchError(
-                    f"output {name!r} is {tensor.datatype} {list(tensor.shape)}; "
-                    f"the contract wants {datatype} {shape}: export the model again"
+                    f"output {spec.name!r} is {tensor.datatype} {list(tensor.shape)}; "
+                    f"the contract wants {spec.datatype} {shape}: export the model again"
                 )
             places.append(place)
         return places
+
+
+def _copied(raw: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], begin: int) -> npt.NDArray[Any]:
+    """A part of an output, from its element `begin` on; a copy, so that it does not keep the whole answer alive."""
+    return np.array(np.ndarray(shape, dtype, raw, begin * dtype.itemsize))
 
 
 class GroupDecoder:

@@ -39,12 +39,12 @@ class Detections:
 
     def __post_init__(self) -> None:
         count = len(self.scores)
-        shapes = {
-            "boxes_xyxy": (self.boxes_xyxy.shape, (count, 4)),
-            "scores": (self.scores.shape, (count,)),
-            "class_ids": (self.class_ids.shape, (count,)),
-        }
-        for name, (came, wanted) in shapes.items():
+        shapes = (
+            ("boxes_xyxy", self.boxes_xyxy.shape, (count, 4)),
+            ("scores", self.scores.shape, (count,)),
+            ("class_ids", self.class_ids.shape, (count,)),
+        )
+        for name, came, wanted in shapes:
             if came != wanted:
                 raise InvalidOptionError(f"{name} has shape {came}; with {count} scores it must be {wanted}")
         if min(self.image_size_hw) < 1:
@@ -55,11 +55,13 @@ class Detections:
     def _check_values(self) -> None:
         if not np.isfinite(self.boxes_xyxy).all():
             raise InvalidOptionError("boxes_xyxy holds NaN or infinity")
-        if not ((self.scores >= 0) & (self.scores <= 1)).all():
-            raise InvalidOptionError(f"scores lie from {self.scores.min()} to {self.scores.max()}; 0 to 1 is allowed")
-        if self.class_ids.min() < 0 or self.class_ids.max() >= len(self.class_names):
+        lowest, highest = self.scores.min(), self.scores.max()
+        if not (lowest >= 0 and highest <= 1):  # neither is true of NaN
+            raise InvalidOptionError(f"scores lie from {lowest} to {highest}; 0 to 1 is allowed")
+        first, last = self.class_ids.min(), self.class_ids.max()
+        if first < 0 or last >= len(self.class_names):
             raise InvalidOptionError(
-                f"class ids lie from {self.class_ids.min()} to {self.class_ids.max()}; "
+                f"class ids lie from {first} to {last}; "
                 f"with {len(self.class_names)} class names 0 to {len(self.class_names) - 1} is allowed"
             )
 
@@ -204,7 +206,7 @@ class Result:
     group: GroupDetections | None = None
 
     def __post_init__(self) -> None:
-        if sum(part is not None for part in (self.detections, self.error, self.group)) != 1:
+        if (self.detections, self.error, self.group).count(None) != 2:
             raise InvalidOptionError("a result has either detections, those of a group, or an error")
 
     @classmethod

@@ -136,7 +136,8 @@ def test_the_client_alone(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> 
     speed = measured(noop_client.SPEED_GROUP, replace(setting, quick=False))
     assert "8 images a request" in speed.figures["client_over_perf_analyzer"].note
     passes = speed.sections["client_over_perf_analyzer"]
-    assert passes.keys() == {"client", "client, batches", "grpc, 4 in flight", "grpc, 4 in flight, 8 images a request"}
+    senders = {"grpc, 4 in flight", "grpc, 4 in flight, 8 images a request"}
+    assert passes.keys() == {"client", "client, batches", "bare gRPC", *senders}
     assert all(one["cpu_seconds"] > 0 for came in passes.values() for one in came)
     figure = measured(noop_client.MEMORY_GROUP, setting).figures["client_memory_growth"]
     assert "a quick run" in figure.note

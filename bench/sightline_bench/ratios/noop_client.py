@@ -28,7 +28,7 @@ MEMORY = Key(
 )
 _PAYLOAD_BYTES = 100_000
 _IN_FLIGHT = (4, 16)
-_CLIENT, _BATCHES = "client", "client, batches"
+_CLIENT, _BATCHES, _BARE = "client", "client, batches", "bare gRPC"
 _PEAK = "peak_memory_bytes"
 _FEW, _MANY, _MANY_QUICK, _MANY_BATCHED = 100, 100_000, 3_000, 20_000
 
@@ -87,15 +87,17 @@ def measure_speed(setting: Setting, wanted: frozenset[str]) -> Findings:
         senders = [Sender(driver, target, Load(requests=count, concurrency=number)) for number in numbers]
         batched = Load(requests=count, concurrency=DEFAULT_IN_FLIGHT, batch=DEFAULT_BATCH_SIZE)
         with ExitStack() as stack:
-            sizes = {_CLIENT: 1} if setting.quick else {_CLIENT: 1, _BATCHES: DEFAULT_BATCH_SIZE}
-            recipes = [_client(server.grpc_url, count, name=name, batch=size) for name, size in sizes.items()]
-            client, *batches = [stack.enter_context(Program(recipe)) for recipe in recipes]
-            for program in (client, *batches):
+            recipes = [_client(server.grpc_url, count, name=_CLIENT)]
+            if not setting.quick:
+                recipes.append(_bare_calls(server.grpc_url, count))
+                recipes.append(_client(server.grpc_url, count, name=_BATCHES, batch=DEFAULT_BATCH_SIZE))
+            client, *others = [stack.enter_context(Program(recipe)) for recipe in recipes]
+            for program in (client, *others):
                 program.wait_until_ready()
                 program.warm_up()
-            contestants: list[Contestant] = [client, *senders]
-            if batches:
-                contestants += [*batches, Sender(driver, target, batched)]
+            contestants: list[Contestant] = [client, *senders, *others]
+            if others:
+                contestants.append(Sender(driver, target, batched))
             passes = _turns(setting, SPEED, contestants)
     fastest = best(passes, [sender.name for sender in senders])
     words = f", the best of {', '.join(map(str, numbers))}" if len(numbers) > 1 else ""
@@ -105,10 +107,13 @@ def measure_speed(setting: Setting, wanted: frozenset[str]) -> Findings:
     )
     costs = f"{_cost(passes[_CLIENT])} / {_cost(passes[fastest])}"
     note = f"{costs} µs of processor time an image, the server's not counted"
-    if batches:
+    if others:
         of_batches = paired(passes[_BATCHES], passes[batched.title])
+        of_bare = paired(passes[_BARE], passes[fastest])
         note += (
-            f"; with {DEFAULT_BATCH_SIZE} images a request and {DEFAULT_IN_FLIGHT} requests in flight on both sides "
+            f"; a bare loop over gRPC's Python calls {of_bare.median:.2f} ({of_bare.low:.2f} to {of_bare.high:.2f}), "
+            f"{_cost(passes[_BARE])} µs; "
+            f"with {DEFAULT_BATCH_SIZE} images a request and {DEFAULT_IN_FLIGHT} requests in flight on both sides "
             f"{of_batches.median:.2f} ({of_batches.low:.2f} to {of_batches.high:.2f}), "
             f"{_cost(passes[_BATCHES])} / {_cost(passes[batched.title])} µs"
         )
@@ -153,18 +158,26 @@ def measure_memory(setting: Setting, wanted: frozenset[str]) -> Findings:
 
 
 def _client(url: str, count: int, *flags: str, name: str, batch: int = 1) -> Recipe:
-    script = "stream_client.py"
+    options = ("--batch", str(batch), *flags)
+    return _sender("stream_client.py", "Sightline's client, streaming", url, count, *options, name=name)
+
+
+def _bare_calls(url: str, count: int) -> Recipe:
+    title = "gRPC's own Python calls, without Sightline"
+    return _sender("bare_grpc.py", title, url, count, "--in-flight", str(max(_IN_FLIGHT)), name=_BARE)
+
+
+def _sender(script: str, title: str, url: str, count: int, *flags: str, name: str) -> Recipe:
     words: Mapping[str, Any] = {
         "--url": url,
         "--model": DEFAULT_NAME,
         "--payload-bytes": _PAYLOAD_BYTES,
         "--count": count,
-        "--batch": batch,
     }
     options = [*flags, *(str(word) for pair in words.items() for word in pair)]
     return Recipe(
         name=name,
-        title="Sightline's client, streaming",
+        title=title,
         script=script,
         command=(sys.executable, str(baseline(script)), *options),
         images=count,
