@@ -18,11 +18,13 @@ from sightline.errors import LaunchError, MissingDependencyError
 from sightline_server import environment
 from sightline_server.cpu import threads_per_instance
 from sightline_server.cuda import open_device
-from sightline_server.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine, openvino_precisions
+from sightline_server.engines import Arrays, Engine, OnnxRuntimeEngine, OpenVinoEngine, openvino_precisions
 from sightline_server.onnx_gpu import open_on_gpu
 from sightline_server.samples import DTYPES, sample_inputs
 from sightline_server.smoke_test import try_engine
 from sightline_server.tensorrt_engine import TensorRtEngine
+
+_PIECE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -169,18 +171,27 @@ def choose_precision(asked: str, available: tuple[Precision, ...]) -> Wish:
 
 
 def _proof(config: Mapping[str, Any], file: Path, precision: Precision, device: int | None = None) -> str:
-    """What `try_engine` says, asked once for all instances of a run."""
+    """What `try_engine` says, asked once for all instances of a run, and for all models with the same graph."""
     inputs = sample_inputs(config)
     run_folder = environment.run_folder()
     if run_folder is None:
         return try_engine(file, inputs, precision, device=device)
-    stat = file.stat()
-    subject = f"{file.resolve()} {stat.st_size} {stat.st_mtime_ns} {precision} {device}"
-    verdict = run_folder / f"smoke-{hashlib.sha256(subject.encode()).hexdigest()[:16]}"
+    verdict = run_folder / f"smoke-{_subject(file, inputs, precision, device)}"
     with _locked(verdict.with_suffix(".lock")):
         if not verdict.exists():
             verdict.write_text(try_engine(file, inputs, precision, device=device), encoding="utf-8")
         return verdict.read_text(encoding="utf-8")
+
+
+def _subject(file: Path, inputs: Arrays, precision: Precision, device: int | None) -> str:
+    """A name for what is tried: the graph by its content, as copies of it behave alike."""
+    subject = hashlib.sha256(f"{precision} {device}".encode())
+    with file.open("rb") as graph:
+        while piece := graph.read(_PIECE_BYTES):
+            subject.update(piece)
+    for name, values in sorted(inputs.items()):
+        subject.update(f"{name} {values.shape} {values.dtype}".encode())
+    return subject.hexdigest()[:32]
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from sightline.contract import ONNX_BACKEND, TENSORRT_BACKEND
@@ -30,6 +32,9 @@ _MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),  # glibc's largest
     "MALLOC_TRIM_THRESHOLD_": str(128 * 1024**2),
 }
+_WARMUP = re.compile(r"^model_warmup \{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
+_BATCH = re.compile(r"^  batch_size: (?!1$)\d", re.MULTILINE)
+"""As `sightline export` writes them; others stay."""
 _UTILITIES = "triton_python_backend_utils.py"
 _REPAIR = """
 
@@ -72,20 +77,20 @@ def own_repository(folder: Path) -> Path:
 
 
 def repository_view(folder: Path, options: ServerOptions, gpus: Gpus = NO_GPUS) -> Path:
-    """The repository that Triton is given: the user's own, or links to its models where only some are wanted.
+    """The repository that Triton is given: links to the wanted models, with networks configured for this machine.
 
-    Triton's own way to load named models would let every client load others. With GPUs there are always links, and
-    networks are configured to be handed what lies on a GPU; except where clients may load models that are added later,
-    which are handed copies in the host's memory.
+    On a GPU they are handed what lies there, on the CPU they are warmed up with a single picture. Where clients may
+    load models that are added later it is the user's own repository, whose models are handed copies in the host's
+    memory. Triton's own way to load named models would let every client load others.
     """
-    if not options.models and (not gpus.count or options.allow_model_control):
+    if not options.models and options.allow_model_control:
         return options.repository.resolve()
     view = folder / "repository"
     view.mkdir(exist_ok=True)
     for name in _wanted(options):
         source = (options.repository / name).resolve()
-        if gpus.count and backend(source) in NETWORK_BACKENDS:
-            _link_for_gpus(source, view / name)
+        if backend(source) in NETWORK_BACKENDS:
+            _link_with(source, view / name, _for_gpus if gpus.count else _for_cpu)
         else:
             (view / name).symlink_to(source)
     return view
@@ -124,15 +129,24 @@ def _wanted(options: ServerOptions) -> list[str]:
     return sorted(entry.name for entry in options.repository.iterdir() if entry.is_dir())
 
 
-def _link_for_gpus(source: Path, target: Path) -> None:
-    """A model whose files are links, but for the configuration: it lets GPU tensors through to Python."""
+def _link_with(source: Path, target: Path, configured: Callable[[str], str]) -> None:
+    """A model whose files are links, but for the configuration."""
     target.mkdir()
     for entry in source.iterdir():
         if entry.name == CONFIG_FILE:
-            text = entry.read_text(encoding="utf-8")
-            (target / CONFIG_FILE).write_text(f"{text}\n{_GPU_INPUTS}\n", encoding="utf-8")
+            (target / CONFIG_FILE).write_text(configured(entry.read_text(encoding="utf-8")), encoding="utf-8")
         else:
             (target / entry.name).symlink_to(entry)
+
+
+def _for_gpus(config: str) -> str:
+    """Letting GPU tensors through to Python."""
+    return f"{config}\n{_GPU_INPUTS}\n"
+
+
+def _for_cpu(config: str) -> str:
+    """Without warm-ups in batches: they prepare nothing there that a single picture does not, and take seconds."""
+    return _WARMUP.sub(lambda found: "" if _BATCH.search(found[0]) else found[0], config)
 
 
 def _stage_python_backend(files: TritonFiles, target: Path) -> None:

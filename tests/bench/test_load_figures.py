@@ -101,7 +101,7 @@ def test_one_image_at_a_time(setting: Setting) -> None:
 
 
 def test_the_queue_and_the_sweeps(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    # One load of each kind, of those of a quick run.
+    # One load of each kind; a quick run has not all of them.
     kinds = {"concurrencies": (2,), "batches": (2,)}
     monkeypatch.setattr(load, "ladder", lambda **options: load_sweep.ladder(**{**options, **kinds}))
     monkeypatch.setattr(load, "rates", lambda **options: load_sweep.rates(**{**options, "shares": (0.5,)}))
@@ -131,7 +131,9 @@ def test_eight_models(setting: Setting) -> None:
 def test_the_client_alone(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Setting, "count", lambda self, *, quick, full: 120)
     monkeypatch.setattr(noop_client, "_IN_FLIGHT", (4,))
-    speed = measured(noop_client.SPEED_GROUP, setting)
+    quick = measured(noop_client.SPEED_GROUP, setting)
+    assert quick.sections["client_over_perf_analyzer"].keys() == {"client", "grpc, 4 in flight"}
+    speed = measured(noop_client.SPEED_GROUP, replace(setting, quick=False))
     assert "8 images a request" in speed.figures["client_over_perf_analyzer"].note
     passes = speed.sections["client_over_perf_analyzer"]
     assert passes.keys() == {"client", "client, batches", "grpc, 4 in flight", "grpc, 4 in flight, 8 images a request"}

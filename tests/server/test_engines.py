@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.server import tiny_detector
 from sightline.contract import ONNX_FILE
 from sightline.errors import LaunchError
 from sightline_export.config import parse
+from sightline_server import engine_choice
 from sightline_server.engine_choice import choose_precision, open_engine
 from sightline_server.engines import Arrays, Engine, EngineError, OnnxRuntimeEngine, OpenVinoEngine
 from sightline_server.samples import sample_inputs
@@ -105,6 +107,23 @@ def test_the_verdict_is_asked_for_once(tiny: Path, tmp_path: Path, monkeypatch: 
     verdict.write_text("somebody found a crash")
     _, info = open_engine(served_config(tiny), tiny / "1" / ONNX_FILE)
     assert (info.engine, info.reason) == ("onnxruntime", "somebody found a crash")
+
+
+def test_copies_of_a_graph_share_the_verdict(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_RUN_FOLDER", str(tmp_path))
+    asked: list[Path] = []
+
+    def nothing_is_wrong(file: Path, *_: object, **__: object) -> str:
+        asked.append(file)
+        return ""
+
+    monkeypatch.setattr(engine_choice, "try_engine", nothing_is_wrong)
+    copy, other = tmp_path / "copy.onnx", tmp_path / "other.onnx"
+    shutil.copy(tiny / "1" / ONNX_FILE, copy)
+    other.write_bytes(copy.read_bytes() + b"\x12\x00")  # the name of who made it: another file of the same graph
+    for file in (tiny / "1" / ONNX_FILE, copy, other):
+        open_engine(served_config(tiny), file)
+    assert asked == [tiny / "1" / ONNX_FILE, other]
 
 
 def test_choose_precision() -> None:

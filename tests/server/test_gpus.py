@@ -63,7 +63,6 @@ def test_without_gpus_nothing_is_kept_for_them(files: TritonFiles, models: Path,
     assert having(arguments, "allow-gpu-metrics") == ["false"]
     assert having(arguments, "pinned-memory-pool-byte-size") == ["0"]
     assert having(arguments, "cuda-memory-pool-byte-size") == []
-    assert having(arguments, "model-repository")[0] == str(models)
     assert staging.server_environment(tmp_path, files, ServerOptions(repository=models))["CUDA_VISIBLE_DEVICES"] == ""
 
 
@@ -116,11 +115,21 @@ def test_plans_too_and_only_the_models_that_are_wanted(models: Path, tmp_path: P
     assert HOST_ONLY in (view / "tiny_net" / "config.pbtxt").read_text()
 
 
-@pytest.mark.parametrize(("gpus", "model_control"), [(NO_GPUS, False), (NO_GPUS, True), (TWO, True)])
-def test_otherwise_triton_gets_the_repository_itself(
-    models: Path, tmp_path: Path, gpus: Gpus, model_control: bool
-) -> None:
-    options = ServerOptions(repository=models, allow_model_control=model_control)
+def test_on_the_cpu_networks_are_warmed_up_with_a_single_picture(models: Path, tmp_path: Path) -> None:
+    before = parse((models / "tiny_net" / "config.pbtxt").read_text())
+    assert max(warmup.batch_size for warmup in before.model_warmup) > 1
+    view = staging.repository_view(tmp_path, ServerOptions(repository=models), NO_GPUS)
+    assert sorted(entry.name for entry in view.iterdir()) == ["letterbox_320", "tiny", "tiny_net"]
+    staged = parse((view / "tiny_net" / "config.pbtxt").read_text())
+    assert [warmup.batch_size for warmup in staged.model_warmup] == [1]
+    assert staged.model_warmup[0] == before.model_warmup[0]
+    del staged.model_warmup[:], before.model_warmup[:]
+    assert staged == before, "nothing else is changed"
+
+
+@pytest.mark.parametrize("gpus", [NO_GPUS, TWO])
+def test_otherwise_triton_gets_the_repository_itself(models: Path, tmp_path: Path, gpus: Gpus) -> None:
+    options = ServerOptions(repository=models, allow_model_control=True)
     assert staging.repository_view(tmp_path, options, gpus) == models
     assert HOST_ONLY not in (models / "tiny_net" / "config.pbtxt").read_text()
 

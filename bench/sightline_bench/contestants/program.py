@@ -19,6 +19,7 @@ from sightline.errors import MeasurementError
 from sightline_bench.material.photos import Photos
 from sightline_bench.measure.rounds import Pass
 from sightline_bench.measure.usage import (
+    Life,
     Peaks,
     descendants,
     lives,
@@ -126,6 +127,7 @@ class Program:
         self._orphan_seconds = orphan_seconds
         self._deadline = time.monotonic() + loading_seconds
         self._unread = b""
+        self._below: list[Life] = []
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the program
         self._process = subprocess.Popen(
             list(recipe.command),
@@ -197,20 +199,24 @@ class Program:
         except (KeyError, TypeError, ValueError) as error:
             raise MeasurementError(f"{self.name} answered {json.dumps(answer)}, which is no pass: {error!r}") from error
 
+    def let_go(self) -> None:
+        """Let it end, without waiting for that: several can do so at the same time."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._below = lives(descendants(self._process.pid))
+            self._process.stdin.close()
+
     def close(self, patience_seconds: float) -> None:
         """Let it end, and end what is then left of it and of all that it started.
 
         What left its session, such as the server that it embeds, sees that it is gone and ends by itself, in order.
         """
-        below = lives(descendants(self._process.pid))
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        self.let_go()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(patience_seconds)
         with contextlib.suppress(ProcessLookupError):  # nobody is left
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        outlive(below, self._orphan_seconds)
+        outlive(self._below, self._orphan_seconds)
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._errors.close()

@@ -111,6 +111,8 @@ def run_race(course: Course, recipes: Sequence[Recipe], *, tell: Tell) -> Race:
         peaks = {program.name: program.warm_up().total for program in programs}
         passes = take_turns(programs, rounds=course.rounds, watch=lambda *turn: tell(_line(course.name, *turn)))
         processes = {program.name: program.processes() for program in programs}
+        for program in programs:
+            program.let_go()
     return Race(
         course=course,
         recipes={recipe.name: recipe for recipe in recipes},

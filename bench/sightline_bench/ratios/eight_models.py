@@ -47,8 +47,8 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     """Two servers, both alive: the one that is not asked idles."""
     weights = setting.find_weights("yolov8n")
     exported = export_detector(setting.workshop, weights, setting.fast_precision)
-    images = paths_of(setting.photos(quick=48, full=100))
-    idle_seconds = float(setting.count(quick=5, full=20))
+    images = paths_of(setting.photos(quick=24, full=100))
+    idle_seconds = float(setting.count(quick=3, full=20))
     passes = _race(setting, exported, images, idle_seconds)
     about = f"yolov8n in {exported.precision} and seven copies of it, {len(images)} of {setting.images_title}"
     idle = f"{idle_seconds:g} s without requests, the server with all its processes; yolov8n eight times"

@@ -15,7 +15,7 @@ KEYS = (Key(name="five_models_over_script", title="five models: served ÷ the ar
 def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     """A group of the five and a writer of annotated pictures, against loop after loop."""
     members, note = five_checkpoints(setting.weights, setting.workshop, setting.images)
-    photos = setting.photos(quick=12, full=24)
+    photos = setting.photos(quick=6, full=24)
     exported = export_group(setting.workshop, "five", members, setting.fast_precision)
     tuner = Tuner(setting, GROUP.name)
     script = catalogue.five_models(photos, members, setting.workshop.scratch("annotated-by-script"))

@@ -22,7 +22,7 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     """One race of both, an image at a time, each on all cores."""
     weights = setting.find_weights("yolov8n")
     exported = export_detector(setting.workshop, weights, setting.fast_precision)
-    photos = setting.photos(quick=32, full=100)
+    photos = setting.photos(quick=16, full=100)
     recipes = [
         catalogue.served_one(photos, exported, name=_SERVED),
         catalogue.in_process(photos, exported).having(workers=1, batch=1),

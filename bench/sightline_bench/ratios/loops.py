@@ -17,8 +17,11 @@ def as_it_is_and_tuned(
 ) -> list[Recipe]:
     """The script as it stands, which is what people run, and with the number of threads that suits it best.
 
-    They differ, because Ultralytics computes with one core less than the machine has whatever torch was set to.
+    They differ, because Ultralytics computes with one core less than the machine has whatever torch was set to. A quick
+    run, which sweeps nothing, has the script as it stands only.
     """
+    if setting.quick:
+        return [recipe]
     return [recipe, best_threads(setting, tuner, replace(recipe, name=tuned(recipe.name)), least_images=least_images)]
 
 
@@ -33,12 +36,14 @@ def tuned(name: str) -> str:
 
 
 def script_figure(key: Key, race: Race, above: str, below: str, note: str = "") -> Figure:
-    """The ratio to the script as it stands; the note has the one to the tuned script."""
+    """The ratio to the script as it stands; the note has the one to the tuned script, where it takes part."""
     figure = ratio_figure(key, race, above, below)
     return replace(figure, note="; ".join(filter(None, [figure.note, _beside_tuned(race, above, tuned(below)), note])))
 
 
 def _beside_tuned(race: Race, above: str, below: str) -> str:
+    if below not in race.recipes:
+        return ""
     threads = race.recipes[below].settings["threads"]
     try:
         ratio = race.ratio(above, below)

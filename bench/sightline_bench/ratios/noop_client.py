@@ -6,6 +6,7 @@ import resource
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +30,7 @@ _PAYLOAD_BYTES = 100_000
 _IN_FLIGHT = (4, 16)
 _CLIENT, _BATCHES = "client", "client, batches"
 _PEAK = "peak_memory_bytes"
-_FEW, _MANY, _MANY_QUICK, _MANY_BATCHED = 100, 100_000, 5_000, 20_000
+_FEW, _MANY, _MANY_QUICK, _MANY_BATCHED = 100, 100_000, 3_000, 20_000
 
 
 class Sender:
@@ -73,7 +74,8 @@ def measure_speed(setting: Setting, wanted: frozenset[str]) -> Findings:
 
     The client has its default settings else, perf_analyzer the number in flight at which it is fastest. That is more
     than comparing both with the same number: a user of the client does not set it, one of perf_analyzer has to. What
-    many images in a request leave of the difference stands beside it, with perf_analyzer at the client's number.
+    many images in a request leave of the difference stands beside it, with perf_analyzer at the client's number. A
+    quick run leaves that out, and tries one number.
     """
     driver = choose_driver(setting.perf_analyzer, setting.workshop)
     if driver.program is None:
@@ -81,28 +83,35 @@ def measure_speed(setting: Setting, wanted: frozenset[str]) -> Findings:
     count = setting.count(quick=3000, full=6000)
     with serve(write_noop_detector(setting.workshop.scratch("noop")).parent) as server:
         target = Target.at(server, DEFAULT_NAME, [payload_of(_PAYLOAD_BYTES).data])
-        senders = [Sender(driver, target, Load(requests=count, concurrency=number)) for number in _IN_FLIGHT]
+        numbers = _IN_FLIGHT[-1:] if setting.quick else _IN_FLIGHT
+        senders = [Sender(driver, target, Load(requests=count, concurrency=number)) for number in numbers]
         batched = Load(requests=count, concurrency=DEFAULT_IN_FLIGHT, batch=DEFAULT_BATCH_SIZE)
-        with (
-            Program(_client(server.grpc_url, count, name=_CLIENT)) as client,
-            Program(_client(server.grpc_url, count, name=_BATCHES, batch=DEFAULT_BATCH_SIZE)) as batches,
-        ):
-            for program in (client, batches):
+        with ExitStack() as stack:
+            sizes = {_CLIENT: 1} if setting.quick else {_CLIENT: 1, _BATCHES: DEFAULT_BATCH_SIZE}
+            recipes = [_client(server.grpc_url, count, name=name, batch=size) for name, size in sizes.items()]
+            client, *batches = [stack.enter_context(Program(recipe)) for recipe in recipes]
+            for program in (client, *batches):
                 program.wait_until_ready()
                 program.warm_up()
-            passes = _turns(setting, SPEED, [client, *senders, batches, Sender(driver, target, batched)])
+            contestants: list[Contestant] = [client, *senders]
+            if batches:
+                contestants += [*batches, Sender(driver, target, batched)]
+            passes = _turns(setting, SPEED, contestants)
     fastest = best(passes, [sender.name for sender in senders])
+    words = f", the best of {', '.join(map(str, numbers))}" if len(numbers) > 1 else ""
     about = (
-        f"streaming with default settings but one image a request / {driver.program.version()}, {fastest}, the best "
-        f"of {', '.join(map(str, _IN_FLIGHT))}; the same payload of {_PAYLOAD_BYTES // 1000} kB again and again"
+        f"streaming with default settings but one image a request / {driver.program.version()}, {fastest}"
+        f"{words}; the same payload of {_PAYLOAD_BYTES // 1000} kB again and again"
     )
-    of_batches = paired(passes[_BATCHES], passes[batched.title])
-    note = (
-        f"{_cost(passes[_CLIENT])} / {_cost(passes[fastest])} µs of processor time an image, the server's not counted; "
-        f"with {DEFAULT_BATCH_SIZE} images a request and {DEFAULT_IN_FLIGHT} requests in flight on both sides "
-        f"{of_batches.median:.2f} ({of_batches.low:.2f} to {of_batches.high:.2f}), "
-        f"{_cost(passes[_BATCHES])} / {_cost(passes[batched.title])} µs"
-    )
+    costs = f"{_cost(passes[_CLIENT])} / {_cost(passes[fastest])}"
+    note = f"{costs} µs of processor time an image, the server's not counted"
+    if batches:
+        of_batches = paired(passes[_BATCHES], passes[batched.title])
+        note += (
+            f"; with {DEFAULT_BATCH_SIZE} images a request and {DEFAULT_IN_FLIGHT} requests in flight on both sides "
+            f"{of_batches.median:.2f} ({of_batches.low:.2f} to {of_batches.high:.2f}), "
+            f"{_cost(passes[_BATCHES])} / {_cost(passes[batched.title])} µs"
+        )
     figure = SPEED.measured(paired(passes[_CLIENT], passes[fastest]), about, note)
     return Findings(figures={SPEED.name: figure}, sections={SPEED.name: as_json(passes)})
 
@@ -115,7 +124,6 @@ def _cost(passes: Sequence[Pass]) -> str:
 def measure_memory(setting: Setting, wanted: frozenset[str]) -> Findings:
     """The client's process alone, from its start on, for few images and for many; rounds are few, as they agree."""
     many = setting.count(quick=_MANY_QUICK, full=_MANY)
-    batched = setting.count(quick=_MANY_QUICK, full=_MANY_BATCHED)
     with serve(write_noop_detector(setting.workshop.scratch("noop")).parent) as server:
 
         def fresh(count: int, batch: int) -> FreshProgram:
@@ -123,19 +131,20 @@ def measure_memory(setting: Setting, wanted: frozenset[str]) -> Findings:
             return FreshProgram(_client(server.grpc_url, count, "--fresh", name=name, batch=batch))
 
         single = [fresh(_FEW, 1), fresh(many, 1)]
-        several = [fresh(_FEW, DEFAULT_BATCH_SIZE), fresh(batched, DEFAULT_BATCH_SIZE)]
+        several = [] if setting.quick else [fresh(_FEW, DEFAULT_BATCH_SIZE), fresh(_MANY_BATCHED, DEFAULT_BATCH_SIZE)]
         passes = _turns(replace(setting, rounds=LEAST_ROUNDS), MEMORY, [*single, *several])
 
     def growth(few: FreshProgram, more: FreshProgram) -> Ratio:
         return paired(passes[more.name], passes[few.name], lambda one: one.details[_PEAK])
 
-    of_batches = growth(*several)
-    note = (
-        f"in requests of {DEFAULT_BATCH_SIZE}, {batched:,} / {_FEW} images: {of_batches.median:.3f} "
-        f"({of_batches.low:.3f} to {of_batches.high:.3f})"
-    )
-    if many < _MANY:
-        note = f"a quick run: {many:,} images, not {_MANY:,}; {note}"
+    if several:
+        of_batches = growth(*several)
+        note = (
+            f"in requests of {DEFAULT_BATCH_SIZE}, {_MANY_BATCHED:,} / {_FEW} images: {of_batches.median:.3f} "
+            f"({of_batches.low:.3f} to {of_batches.high:.3f})"
+        )
+    else:
+        note = f"a quick run: {many:,} images, not {_MANY:,}"
     about = (
         f"{many:,} / {_FEW} images of {_PAYLOAD_BYTES // 1000} kB, each new bytes, one a request, default settings else"
     )

@@ -18,9 +18,9 @@ _OF_THE_FIGURE = 100
 
 
 def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
-    """100 photos; in a full run 2 and 200 as well, for the report."""
-    count = setting.count(quick=16, full=_OF_THE_FIGURE)
-    images = photos_of_size(setting.workshop, setting.images, _OF_THE_FIGURE, size_hw=_SIZE_HW)
+    """100 photos; in a full run 2 and 200 as well, and a pool of processes, for the report."""
+    count = setting.count(quick=48, full=_OF_THE_FIGURE)
+    images = photos_of_size(setting.workshop, setting.images, count, size_hw=_SIZE_HW)
     tuner = Tuner(setting, GROUP.name)
     photos = take(setting.workshop, images, count)
     pools = _tuned_pools(setting, photos, tuner)
@@ -36,7 +36,7 @@ def _tuned_pools(setting: Setting, photos: Photos, tuner: Tuner) -> list[Recipe]
     weights = setting.find_weights("yolov8n")
     share = max(1, setting.cores // _WORKERS)
     candidates = [{"threads": threads} for threads in dict.fromkeys([share, setting.cores])]
-    pools = (catalogue.thread_pool, catalogue.process_pool)
+    pools = (catalogue.thread_pool,) if setting.quick else (catalogue.thread_pool, catalogue.process_pool)
     return [tuner.best(pool(photos, weights, workers=_WORKERS), candidates) for pool in pools]
 
 

@@ -28,9 +28,9 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
 
 def _race(setting: Setting, weights: Weights, tuner: Tuner) -> Race:
     exported = export_detector(setting.workshop, weights, setting.fast_precision)
-    loop = catalogue.loop(setting.photos(quick=8, full=30), weights, name=_LOOP)
+    loop = catalogue.loop(setting.photos(quick=6, full=30), weights, name=_LOOP)
     contestants = [
-        catalogue.served(setting.photos(quick=16, full=60), exported),
+        catalogue.served(setting.photos(quick=12, full=60), exported),
         *as_it_is_and_tuned(setting, tuner, loop, least_images=8),
     ]
     name = weights.file.stem

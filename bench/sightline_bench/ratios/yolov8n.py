@@ -47,7 +47,7 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     """One race of everybody who is in a wanted ratio; of all, when all are wanted."""
     weights = setting.find_weights("yolov8n")
     names = {side for key in wanted for side in _sides(key, setting)}
-    if _LOOP in names:
+    if _LOOP in names and not setting.quick:
         names.add(_TUNED_LOOP)
     if len(wanted) == len(KEYS):
         names.update(_FOR_THE_REPORT[: 1 if setting.quick else None])
@@ -107,12 +107,12 @@ def _contestants(setting: Setting, weights: Weights, tuner: Tuner) -> dict[str, 
 
 
 def _many(setting: Setting) -> Photos:
-    return setting.photos(quick=48, full=100)
+    return setting.photos(quick=32, full=100)
 
 
 def _few(setting: Setting) -> Photos:
     """For those that take long."""
-    return setting.photos(quick=16, full=50)
+    return setting.photos(quick=8, full=50)
 
 
 def _export(setting: Setting, weights: Weights, precision: ExportPrecision, *, square: bool = False) -> Exported:
