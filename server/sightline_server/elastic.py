@@ -21,33 +21,61 @@ _LONE_RUNS = 2
 """Requests without company after which the second engine is opened; the first one of a busy time has none either."""
 
 
-class PresentEngine:
-    """An engine that tells the other instances while it computes.
+class OneByOneEngine:
+    """An engine that computes the images of a batch one after the other.
+
+    On a CPU they take as long together, and the memory of them all. An engine also prepares itself for every new shape,
+    of which rectangles times batch sizes are many, and rectangles alone a few.
 
     Args:
         engine: what computes.
-        presence: of this instance.
+        batched: whether the first axis of all inputs and outputs counts images.
     """
 
-    def __init__(self, engine: Engine, presence: Presence) -> None:
-        self._engine, self._presence = engine, presence
+    def __init__(self, engine: Engine, *, batched: bool) -> None:
+        self._engine, self._batched = engine, batched
         self.name, self.version, self.precision = engine.name, engine.version, engine.precision
         self.inputs, self.outputs = engine.inputs, engine.outputs
 
     def run(self, inputs: Mapping[str, Any]) -> Arrays:
         """Compute every output."""
-        with self._presence.computing():
-            return self._run(inputs)
+        rows = {len(values) for values in inputs.values()} if self._batched else {1}
+        # What has no images, or differently many, is for the engine to refuse.
+        if len(rows) > 1 or min(rows) <= 1:
+            return self._compute(inputs)
+        parts = [self._row(inputs, row) for row in range(min(rows))]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
 
-    def _run(self, inputs: Mapping[str, Any]) -> Arrays:
+    def _row(self, inputs: Mapping[str, Any], row: int) -> Arrays:
+        outputs = self._compute({name: values[row : row + 1] for name, values in inputs.items()})
+        # The next run may write into the same memory.
+        return {name: values.copy() for name, values in outputs.items()}
+
+    def _compute(self, inputs: Mapping[str, Any]) -> Arrays:
         return self._engine.run(inputs)
 
 
-class ElasticEngine(PresentEngine):
-    """An engine with a second one beside it, for all cores.
+class PresentEngine(OneByOneEngine):
+    """The same, which tells the other instances while it computes.
 
-    The second one computes one image at a time: on a CPU that takes as long as all together, it needs the memory of one
-    only, and when another instance begins, the first engine goes on with what is left.
+    Args:
+        engine: what computes.
+        presence: of this instance.
+        batched: whether the first axis of all inputs and outputs counts images.
+    """
+
+    def __init__(self, engine: Engine, presence: Presence, *, batched: bool) -> None:
+        super().__init__(engine, batched=batched)
+        self._presence = presence
+
+    def run(self, inputs: Mapping[str, Any]) -> Arrays:
+        """Compute every output."""
+        with self._presence.computing():
+            return super().run(inputs)
+
+
+class ElasticEngine(PresentEngine):
+    """The same, with a second engine for all cores, which takes each image that nobody else computes beside.
 
     Args:
         engine: what computes while others do, on this instance's share of the cores.
@@ -66,44 +94,30 @@ class ElasticEngine(PresentEngine):
         batched: bool,
         warm_ups: int = 0,
     ) -> None:
-        super().__init__(engine, presence)
+        super().__init__(engine, presence, batched=batched)
         self._open_wide = open_wide
-        self._batched = batched
         self._wide: Engine | None = None
         self._warm_ups_left = warm_ups
         self._lone_runs_left = _LONE_RUNS
         self._opening: threading.Thread | None = None
 
-    def _run(self, inputs: Mapping[str, Any]) -> Arrays:
-        if self._warm_ups_left:
+    def run(self, inputs: Mapping[str, Any]) -> Arrays:
+        """Compute every output."""
+        warms_up, alone = self._warm_ups_left > 0, self._presence.alone()
+        outputs = super().run(inputs)
+        if warms_up:
             self._warm_ups_left -= 1
-        elif self._presence.alone():
-            if self._wide is not None:
-                return self._run_wide(self._wide, inputs)
+        elif alone and self._opening is None:
             self._count_lone_run()
-        return self._engine.run(inputs)
+        return outputs
 
-    def _run_wide(self, wide: Engine, inputs: Mapping[str, Any]) -> Arrays:
-        rows = {len(values) for values in inputs.values()} if self._batched else {1}
-        if rows == {1}:
-            return wide.run(inputs)
-        # What has no images, or differently many, is for an engine to refuse.
-        return self._run_rows(wide, inputs, min(rows)) if len(rows) == 1 and min(rows) else self._engine.run(inputs)
-
-    def _run_rows(self, wide: Engine, inputs: Mapping[str, Any], rows: int) -> Arrays:
-        """Image by image while nobody else computes, then the others together."""
-        parts: list[Arrays] = []
-        while len(parts) < rows and self._presence.alone():
-            row = wide.run({name: values[len(parts) : len(parts) + 1] for name, values in inputs.items()})
-            # The next run may write into the same memory.
-            parts.append({name: values.copy() for name, values in row.items()})
-        if len(parts) < rows:
-            parts.append(self._engine.run({name: values[len(parts) :] for name, values in inputs.items()}))
-        return {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
+    def _compute(self, inputs: Mapping[str, Any]) -> Arrays:
+        wide = self._wide
+        return (self._engine if wide is None or not self._presence.alone() else wide).run(inputs)
 
     def _count_lone_run(self) -> None:
         self._lone_runs_left -= 1
-        if self._lone_runs_left <= 0 and self._opening is None:
+        if not self._lone_runs_left:
             self._opening = threading.Thread(target=self._open, name="sightline-wide-engine")
             self._opening.start()
 

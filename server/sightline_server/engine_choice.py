@@ -19,7 +19,7 @@ from sightline.errors import LaunchError, MissingDependencyError
 from sightline_server import environment
 from sightline_server.cpu import most_threads, threads_per_instance
 from sightline_server.cuda import open_device
-from sightline_server.elastic import ElasticEngine, PresentEngine
+from sightline_server.elastic import ElasticEngine, OneByOneEngine, PresentEngine
 from sightline_server.engines import Arrays, Engine, OnnxRuntimeEngine, OpenVinoEngine, openvino_precisions
 from sightline_server.onnx_gpu import open_on_gpu
 from sightline_server.presence import Presence
@@ -136,17 +136,18 @@ def _among_others(config: Mapping[str, Any], open_with: Callable[..., Engine]) -
     """
     threads, most = threads_per_instance(config), most_threads(config)
     engine = open_with(threads=threads)
+    batched = int(config["max_batch_size"]) > 0
     run_folder = environment.run_folder()
     if run_folder is None:
-        return engine
+        return OneByOneEngine(engine, batched=batched)
     presence = Presence(run_folder)
     if most == threads:
-        return PresentEngine(engine, presence)
+        return PresentEngine(engine, presence, batched=batched)
     return ElasticEngine(
         engine,
         partial(open_with, threads=most),
         presence,
-        batched=int(config["max_batch_size"]) > 0,
+        batched=batched,
         warm_ups=sum(max(1, int(each.get("count", 1))) for each in config.get("model_warmup", [])),
     )
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sightline.contract import ORIGINAL_SHAPE, SCORE_THRESHOLD
+from sightline.contract import ORIGINAL_SHAPE, PARAMETER_PREFIX, RECTANGLE, SCORE_THRESHOLD
+from sightline.preprocessing import Preprocessing
 from sightline_server.drawn import draw_picture
 from sightline_server.engines import Array, Arrays
 
@@ -27,6 +28,7 @@ DTYPES = {
 SAMPLE_BATCH_SIZE = 2
 """Images in a sample: enough to see that they do not mix."""
 _SEED = 20
+_PREPROCESSING = f"{PARAMETER_PREFIX}preprocessing"
 _PICTURE_AXES, _COLOURS = 3, 3
 _SIDE = 640
 """Of a drawn picture, in pixels, where its size varies."""
@@ -45,7 +47,18 @@ def sample_inputs(config: Mapping[str, Any], batch_size: int = SAMPLE_BATCH_SIZE
     """
     rng = np.random.default_rng(_SEED)
     batch_size = min(batch_size, int(config["max_batch_size"]))
-    return {tensor["name"]: _values(tensor, batch_size, rng) for tensor in config["input"]}
+    tensors = [_with_rectangle(tensor, config) for tensor in config["input"]]
+    return {tensor["name"]: _values(tensor, batch_size, rng) for tensor in tensors}
+
+
+def _with_rectangle(tensor: Mapping[str, Any], config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The tensor itself; of what says by its size which rectangle is to be looked at, with that of the samples."""
+    preprocessing = config.get("parameters", {}).get(_PREPROCESSING, {}).get("string_value", "")
+    if tensor["name"] != RECTANGLE.name or not preprocessing:
+        return tensor
+    way = Preprocessing.parse(preprocessing)
+    height, width, _ = _ORIGINAL_SHAPE
+    return {**tensor, "dims": [side // way.sides[1] for side in way.seen_hw((height, width))]}
 
 
 def _values(tensor: Mapping[str, Any], batch_size: int, rng: np.random.Generator) -> Array:

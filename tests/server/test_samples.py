@@ -12,7 +12,7 @@ import pytest
 from google.protobuf import json_format
 from onnx import numpy_helper
 
-from sightline.contract import ONNX_FILE, network_name
+from sightline.contract import ONNX_FILE, PARAMETER_PREFIX, RECTANGLE, network_name
 from sightline_export.config import parse
 from sightline_server.drawn import draw_picture
 from sightline_server.engines import Arrays, OnnxRuntimeEngine
@@ -71,6 +71,14 @@ def test_every_guess_is_asked_for_whether_a_warm_up_says_so_or_not(config: dict[
     for given in (sample_inputs(config), sample_inputs({**config, "model_warmup": []})):
         assert given["score_threshold"].tolist() == [[0.0]] * SAMPLE_BATCH_SIZE
         assert given["original_shape"].tolist() == [[360, 480, 3]] * SAMPLE_BATCH_SIZE
+
+
+def test_a_network_of_rectangles_sees_that_of_the_pictures(config: dict[str, Any]) -> None:
+    """One pixel of a network is too little: engines cannot choose 300 of 21 candidates."""
+    rectangle = {"name": RECTANGLE.name, "data_type": "TYPE_INT32", "dims": ["-1", "-1"]}
+    parameters = {**config["parameters"], f"{PARAMETER_PREFIX}preprocessing": {"string_value": "rect_640_32"}}
+    given = sample_inputs({**config, "input": [*config["input"], rectangle], "parameters": parameters})
+    assert given[RECTANGLE.name].shape == (SAMPLE_BATCH_SIZE, 15, 20)
 
 
 def test_what_varies_in_size_is_a_picture_too(config: dict[str, Any]) -> None:
