@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc
-from google.protobuf import json_format
+from google.protobuf import json_format, text_format
 from tests.server import tiny_detector
 from tests.server.test_onnx_stand_in import check
 
@@ -125,6 +125,23 @@ def test_on_the_cpu_networks_are_warmed_up_with_a_single_picture(models: Path, t
     assert staged.model_warmup[0] == before.model_warmup[0]
     del staged.model_warmup[:], before.model_warmup[:]
     assert staged == before, "nothing else is changed"
+
+
+def test_on_the_cpu_requests_of_many_shapes_are_not_batched(models: Path, tmp_path: Path) -> None:
+    """Triton's batcher would keep a core busy while one of another shape waits behind a batch that waits itself."""
+    file = models / "tiny_net" / "config.pbtxt"
+    config = parse(file.read_text())
+    config.input.add(name="rectangle", data_type=config.input[0].data_type, dims=[-1, -1])
+    file.write_text(text_format.MessageToString(config))
+    (tmp_path / "view").mkdir()
+    (tmp_path / "gpus").mkdir()
+    view = staging.repository_view(tmp_path / "view", ServerOptions(repository=models), NO_GPUS)
+    staged = parse((view / "tiny_net" / "config.pbtxt").read_text())
+    assert config.HasField("dynamic_batching")
+    assert not staged.HasField("dynamic_batching")
+    assert staged.max_batch_size == config.max_batch_size
+    on_gpus = staging.repository_view(tmp_path / "gpus", ServerOptions(repository=models), TWO)
+    assert parse((on_gpus / "tiny_net" / "config.pbtxt").read_text()).HasField("dynamic_batching")
 
 
 @pytest.mark.parametrize("gpus", [NO_GPUS, TWO])
