@@ -15,6 +15,7 @@ from sightline_bench.gpu.absence import SECTION, absence
 from sightline_bench.measure.machine import describe_commit, describe_machine, describe_versions
 from sightline_bench.measure.results import Figure, Results
 from sightline_bench.progress import Progress
+from sightline_bench.ratios.ahead import make_ahead
 from sightline_bench.ratios.registry import Findings, Group, Setting
 
 _CUT_OFF = "the run was cut off before"
@@ -46,6 +47,7 @@ def run_groups(
     chosen = groups_of(groups, wanted)
     no_gpu = absence()
     progress.tell(f"GPU: not measured: {no_gpu['reason']}")
+    make_ahead(chosen, setting)
     record = _Record(setting, progress, {SECTION: no_gpu})
     for number, group in enumerate(chosen, start=1):
         names = _names(group) & wanted

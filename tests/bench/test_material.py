@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,30 @@ def test_a_picture_that_cannot_be_read_is_named(workshop: Workshop, tmp_path: Pa
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidOptionError, match="no pictures"):
         find_images(tmp_path)
+
+
+def _fill(place: Path) -> None:
+    (place / "made.txt").write_text("made", encoding="utf-8")
+    time.sleep(0.2)
+
+
+def _once(folder: Path) -> list[str]:
+    told: list[str] = []
+    Workshop(folder, told.append).once("thing", of=["all"], make=_fill)
+    return told
+
+
+def test_processes_make_a_thing_once(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        told = pool.map(_once, [tmp_path, tmp_path], chunksize=1)
+    assert sorted(map(len, told)) == [0, 1]
+    assert (tmp_path / "thing" / "made.txt").read_text(encoding="utf-8") == "made"
+
+
+def test_what_lies_in_a_folder_is_gone_when_it_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "thing" / "old").mkdir(parents=True)
+    (tmp_path / "thing" / "old.txt").write_text("old", encoding="utf-8")
+    (tmp_path / "thing" / "link").symlink_to(tmp_path)
+    _once(tmp_path)
+    assert sorted(entry.name for entry in (tmp_path / "thing").iterdir()) == ["made.txt", "made_of.txt"]
+    assert _once(tmp_path) == []

@@ -13,6 +13,7 @@ from pathlib import Path
 import sightline
 import sightline_export
 from sightline.errors import MeasurementError
+from sightline_export.repository_lock import locked
 
 _STAMP = "made_of.txt"
 _LAST_LINES = 8
@@ -24,7 +25,7 @@ class Workshop:
     """A working folder.
 
     Args:
-        folder: made if it is missing; one run at a time uses it.
+        folder: made if it is missing; one run at a time uses it, with processes of its own.
         tell: is told what is made.
     """
 
@@ -34,7 +35,7 @@ class Workshop:
         folder.mkdir(parents=True, exist_ok=True)
 
     def once(self, name: str, *, of: Sequence[str], make: Callable[[Path], None]) -> Path:
-        """The folder `name`, as `make` filled it now or, of the same things, earlier.
+        """The folder `name`, as `make` filled it now or, of the same things, earlier; other processes wait for it.
 
         Args:
             name: of the folder below the working folder.
@@ -44,13 +45,13 @@ class Workshop:
         place = self.folder / name
         stamp = place / _STAMP
         made_of = "\n".join(of) + "\n"
-        if stamp.is_file() and stamp.read_text(encoding="utf-8") == made_of:
-            return place
-        self.tell(f"making {name}, once")
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        make(place)
-        stamp.write_text(made_of, encoding="utf-8")
+        place.mkdir(parents=True, exist_ok=True)
+        with locked(place):
+            if not stamp.is_file() or stamp.read_text(encoding="utf-8") != made_of:
+                self.tell(f"making {name}, once")
+                _empty(place)
+                make(place)
+                stamp.write_text(made_of, encoding="utf-8")
         return place
 
     def scratch(self, name: str) -> Path:
@@ -59,6 +60,14 @@ class Workshop:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         return place
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def digest_of_file(file: Path) -> str:

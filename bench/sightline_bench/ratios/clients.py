@@ -26,7 +26,7 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     """64 clients with one image at a time each, fewer of them, and one that streams, on one server by turns."""
     weights = setting.find_weights("yolov8n")
     exported = export_detector(setting.workshop, weights, setting.fast_precision)
-    each = setting.count(quick=4, full=8)
+    each = setting.count(quick=4, full=6)
     images = paths_of(setting.photos(quick=48, full=100))
     passes = _race(setting, exported.repository, exported.model, images, images_each=each)
     crowd = f"{_MANY} clients"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sightline_bench.contestants import catalogue
 from sightline_bench.material.detecto import export_detecto, make_detecto
+from sightline_bench.material.exports import Exported
 from sightline_bench.ratios.loops import best_threads
-from sightline_bench.ratios.registry import Findings, Group, Key, Setting, ratio_figure
+from sightline_bench.ratios.registry import Findings, Group, Key, Material, Setting, ratio_figure
 from sightline_bench.ratios.tuning import Tuner
 
 KEYS = (Key(name="served_over_detecto", title="Detecto: served ÷ its own predict", target=1.5),)
@@ -14,11 +17,11 @@ KEYS = (Key(name="served_over_detecto", title="Detecto: served ÷ its own predic
 def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     """Few images: each takes seconds."""
     material = make_detecto(setting.workshop)
-    photos = setting.photos(quick=2, full=8)
+    photos = setting.photos(quick=2, full=4)
     tuner = Tuner(setting, GROUP.name)
     loop = catalogue.detecto_loop(photos, material)
     contestants = [
-        catalogue.served(photos, export_detecto(setting.workshop, material)),
+        catalogue.served(photos, _export(setting)),
         best_threads(setting, tuner, loop, least_images=2),
     ]
     about = f"{setting.images_title}, shorter side 800 pixels or longer side 1333"
@@ -28,4 +31,13 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     return Findings(figures={KEYS[0].name: figure}, races=[race], sweeps=tuner.sweeps)
 
 
-GROUP = Group(name="detecto", keys=KEYS, measure=measure)
+def materials(setting: Setting) -> list[Material]:
+    """The detector."""
+    return [partial(_export, setting)]
+
+
+def _export(setting: Setting) -> Exported:
+    return export_detecto(setting.workshop, make_detecto(setting.workshop))
+
+
+GROUP = Group(name="detecto", keys=KEYS, measure=measure, materials=materials)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sightline_bench.contestants import catalogue
-from sightline_bench.material.exports import export_group
+from sightline_bench.material.exports import Exported, export_group
 from sightline_bench.material.five import five_checkpoints
+from sightline_bench.material.weights import Weights
 from sightline_bench.ratios.loops import as_it_is_and_tuned, script_figure
-from sightline_bench.ratios.registry import Findings, Group, Key, Setting
+from sightline_bench.ratios.registry import Findings, Group, Key, Material, Setting
 from sightline_bench.ratios.tuning import Tuner
 
 KEYS = (Key(name="five_models_over_script", title="five models: served ÷ the article's script", target=5.6),)
@@ -14,9 +17,9 @@ KEYS = (Key(name="five_models_over_script", title="five models: served ÷ the ar
 
 def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     """A group of the five and a writer of annotated pictures, against loop after loop."""
-    members, note = five_checkpoints(setting.weights, setting.workshop, setting.images)
-    photos = setting.photos(quick=6, full=24)
-    exported = export_group(setting.workshop, "five", members, setting.fast_precision)
+    members, note = _members(setting)
+    photos = setting.photos(quick=6, full=16)
+    exported = _export(setting)
     tuner = Tuner(setting, GROUP.name)
     script = catalogue.five_models(photos, members, setting.workshop.scratch("annotated-by-script"))
     contestants = [
@@ -31,4 +34,17 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     return Findings(figures={KEYS[0].name: figure}, races=[race], sweeps=tuner.sweeps)
 
 
-GROUP = Group(name="five models", keys=KEYS, measure=measure)
+def materials(setting: Setting) -> list[Material]:
+    """The group."""
+    return [partial(_export, setting)]
+
+
+def _members(setting: Setting) -> tuple[list[Weights], str]:
+    return five_checkpoints(setting.weights, setting.workshop, setting.images)
+
+
+def _export(setting: Setting) -> Exported:
+    return export_group(setting.workshop, "five", _members(setting)[0], setting.fast_precision)
+
+
+GROUP = Group(name="five models", keys=KEYS, measure=measure, materials=materials)

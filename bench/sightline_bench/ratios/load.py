@@ -99,11 +99,11 @@ def _sweeps(setting: Setting, driver: Driver, target: Target) -> list[dict[str, 
     """
     rounds = 1 if setting.quick else _SWEEP_ROUNDS
     requests = setting.count(quick=40, full=96)
-    concurrencies: Sequence[int] = (1, 8) if setting.quick else (1, 2, 4, 8, 16, 32, 64)
-    batches: Sequence[int] = () if setting.quick else (2, 4, 8, 16)
+    concurrencies: Sequence[int] = (1, 8) if setting.quick else (1, 2, 4, 8, 16, 64)
+    batches: Sequence[int] = () if setting.quick else (4, 16)
     loads = ladder(requests=requests, concurrencies=concurrencies, batches=batches)
     outcomes = sweep(driver, target, loads, rounds=rounds, tell=setting.tell)
-    shares: Sequence[float] = () if setting.quick else (0.3, 0.5, 0.7, 0.9)
+    shares: Sequence[float] = () if setting.quick else (0.5, 0.7, 0.9)
     if capacity := _capacity(outcomes):
         random = rates(requests=requests, capacity=capacity, shares=shares)
         outcomes += sweep(driver, target, random, rounds=rounds, tell=setting.tell)

@@ -148,6 +148,13 @@ class Findings:
 
 Measure = Callable[[Setting, frozenset[str]], Findings]
 """Gets the names of the keys that are wanted, at least one."""
+Material = Callable[[], object]
+"""Makes something in the working folder that a group needs, unless it is there."""
+
+
+def no_materials(setting: Setting) -> Sequence[Material]:
+    """Of groups that need none, or those of another group."""
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,11 +165,13 @@ class Group:
         name: unique.
         keys: its figures.
         measure: measures those that are wanted; a SightlineError makes all of them "not measured", for its reason.
+        materials: what takes long to make of what it needs; functions of a module, as processes are given the group.
     """
 
     name: str
     keys: tuple[Key, ...]
     measure: Measure
+    materials: Callable[[Setting], Sequence[Material]] = no_materials
 
 
 def ratio_figure(key: Key, race: Race, above: str, below: str, note: str = "") -> Figure:

@@ -35,14 +35,14 @@ class Tuner:
         Args:
             recipe: without those settings.
             candidates: at least one; the one that is expected to be best comes first.
-            least_images: how many each goes over in a turn of the sweep, or two of its batches where that is more.
+            least_images: how many each goes over in a turn of the sweep, or one of its batches where that is more.
 
         Raises:
             MeasurementError: it runs with none of them.
         """
         if self._setting.quick or len(candidates) == 1:
             return recipe.having(**candidates[0])
-        images = max(least_images, *(2 * settings.get("batch", 1) for settings in candidates))
+        images = max(least_images, *(settings.get("batch", 1) for settings in candidates))
         fewer = replace(recipe, images=min(images, recipe.images))
         course = Course(
             name=f"{self._group}: {recipe.name}",

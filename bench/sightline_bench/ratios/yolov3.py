@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sightline_bench.contestants import catalogue
 from sightline_bench.contestants.race import Race
-from sightline_bench.material.exports import export_detector
+from sightline_bench.material.exports import Exported, export_detector
 from sightline_bench.material.weights import Weights
 from sightline_bench.ratios.loops import as_it_is_and_tuned, script_figure
-from sightline_bench.ratios.registry import Findings, Group, Key, Setting
+from sightline_bench.ratios.registry import Findings, Group, Key, Material, Setting
 from sightline_bench.ratios.tuning import Tuner
 
 KEYS = (Key(name="served_over_yolov3_script", title="YOLOv3-tiny: served ÷ the article's loop", target=2.0),)
 _SERVED, _LOOP = "served", "loop"
+_NAMES = ("yolov3-tinyu", "yolov5nu")
 
 
 def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
@@ -27,7 +30,7 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
 
 
 def _race(setting: Setting, weights: Weights, tuner: Tuner) -> Race:
-    exported = export_detector(setting.workshop, weights, setting.fast_precision)
+    exported = _export(setting, weights.file.stem)
     loop = catalogue.loop(setting.photos(quick=6, full=30), weights, name=_LOOP)
     contestants = [
         catalogue.served(setting.photos(quick=12, full=60), exported),
@@ -37,4 +40,13 @@ def _race(setting: Setting, weights: Weights, tuner: Tuner) -> Race:
     return setting.race(name, f"{name}, served and in a loop", setting.images_title, contestants)
 
 
-GROUP = Group(name="yolov3", keys=KEYS, measure=measure)
+def materials(setting: Setting) -> list[Material]:
+    """The detectors."""
+    return [partial(_export, setting, name) for name in (_NAMES[:1] if setting.quick else _NAMES)]
+
+
+def _export(setting: Setting, name: str) -> Exported:
+    return export_detector(setting.workshop, setting.find_weights(name), setting.fast_precision)
+
+
+GROUP = Group(name="yolov3", keys=KEYS, measure=measure, materials=materials)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from sightline.contract import ExportPrecision
 from sightline_bench.contestants import catalogue
@@ -13,9 +14,10 @@ from sightline_bench.material.photos import Photos
 from sightline_bench.material.weights import Weights
 from sightline_bench.measure.results import Figure
 from sightline_bench.ratios.loops import best_threads, script_figure, tuned
-from sightline_bench.ratios.registry import Findings, Group, Key, Setting, ratio_figure
+from sightline_bench.ratios.registry import Findings, Group, Key, Material, Setting, ratio_figure
 from sightline_bench.ratios.tuning import Tuner
 
+_NAME = "yolov8n"
 _SERVED, _SERVED_INT8, _SERVED_FP32, _SERVED_SQUARE = "served", "served int8", "served fp32", "served square"
 _LOOP, _OPENVINO, _ONNX, _LOADER = "Ultralytics", "Ultralytics OpenVINO", "Ultralytics ONNX", "DataLoader"
 _TUNED_LOOP = tuned(_LOOP)
@@ -45,7 +47,7 @@ _BATCHES = (16, 1, 2, 4, 8, 32, 64)
 
 def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     """One race of everybody who is in a wanted ratio; of all, when all are wanted."""
-    weights = setting.find_weights("yolov8n")
+    weights = setting.find_weights(_NAME)
     names = {side for key in wanted for side in _sides(key, setting)}
     if _LOOP in names and not setting.quick:
         names.add(_TUNED_LOOP)
@@ -125,7 +127,28 @@ def _own_export(setting: Setting, weights: Weights, kind: UltralyticsFormat, nam
 
 
 def _with_batches(setting: Setting, tuner: Tuner, recipe: Recipe) -> Recipe:
-    return tuner.best(recipe, [{"batch": batch, "threads": setting.cores} for batch in _BATCHES])
+    candidates = [{"batch": batch, "threads": setting.cores} for batch in _BATCHES]
+    return tuner.best(recipe, candidates)
 
 
-GROUP = Group(name="yolov8n", keys=KEYS, measure=measure)
+def materials(setting: Setting) -> list[Material]:
+    """The exports; those for the report only in a full run."""
+    fast = setting.fast_precision
+    precisions: list[ExportPrecision] = ["int8", *dict.fromkeys([fast, "fp32"])]
+    kinds: list[UltralyticsFormat] = ["openvino"] if setting.quick else ["openvino", "onnx"]
+    return [
+        partial(_make_export, setting, fast, square=True),
+        *(partial(_make_own_export, setting, kind) for kind in kinds),
+        *(partial(_make_export, setting, precision) for precision in precisions),
+    ]
+
+
+def _make_export(setting: Setting, precision: ExportPrecision, *, square: bool = False) -> Exported:
+    return _export(setting, setting.find_weights(_NAME), precision, square=square)
+
+
+def _make_own_export(setting: Setting, kind: UltralyticsFormat) -> Weights:
+    return export_by_ultralytics(setting.workshop, setting.find_weights(_NAME), kind)
+
+
+GROUP = Group(name="yolov8n", keys=KEYS, measure=measure, materials=materials)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sightline_bench.ratios.registry import Group, Setting
 
 EXIT_LACKING = 1
-_ROUNDS, _QUICK_ROUNDS = 5, 3
+_ROUNDS = 3
 _FILE_WIDTH = 100
 _TIMES_FILE = "seconds.json"
 """In the working folder: how long each group took."""
@@ -55,7 +55,7 @@ Ctrl-C, 143 after SIGTERM; with --from, 0.
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--quick", is_flag=True, help="Fewer images and rounds, no search for the best settings: some minutes.")
+@click.option("--quick", is_flag=True, help="Fewer images and loads, no search for the best settings: some minutes.")
 @click.option(
     "--images",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -79,7 +79,9 @@ Ctrl-C, 143 after SIGTERM; with --from, 0.
 )
 @click.option("--only", metavar="KEY,...", help="Measure only these figures, named as in the JSON file.")
 @click.option(
-    "--rounds", type=click.IntRange(3), help=f"Turns of each contestant; {_ROUNDS}, or {_QUICK_ROUNDS} with --quick."
+    "--rounds",
+    type=click.IntRange(_ROUNDS),
+    help=f"Turns of each contestant, {_ROUNDS} at least.  [default: {_ROUNDS}]",
 )
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write everything into this file."
@@ -267,7 +269,7 @@ def _setting(choices: dict[str, Any], groups: Sequence[str]) -> tuple[Setting, P
         images_title=title,
         weights=choices["weights"],
         cores=available_cores(),
-        rounds=choices["rounds"] or (_QUICK_ROUNDS if choices["quick"] else _ROUNDS),
+        rounds=choices["rounds"] or _ROUNDS,
         quick=choices["quick"],
         bf16=bf16_pays(probe_cpu().features),
         tell=progress.tell,
