@@ -1,4 +1,4 @@
-"""Runs the requests of one dynamic batch together, so that a bad one fails alone."""
+"""Runs the requests of one dynamic batch, so that a bad one fails alone."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sightline_server.engines import Array, Arrays, Engine, EngineError
 Answer = Arrays | EngineError
 
 
-def run_requests(engine: Engine, requests: Sequence[Mapping[str, Values]], *, batched: bool) -> list[Answer]:
+def run_requests(engine: Engine, requests: Sequence[Mapping[str, Values]], *, joined: bool) -> list[Answer]:
     """The outputs of every request, or its own error.
 
     Args:
         engine: what computes.
-        requests: for each, its inputs by name; where `batched`, the first axis counts its images.
-        batched: whether inputs have that axis, so that requests may be joined.
+        requests: for each, its inputs by name; where `joined`, the first axis counts its images.
+        joined: whether requests that are alike are computed together.
     """
     if len(requests) == 1:
         return [_run(engine, requests[0])]
-    if not batched or not _alike(requests):
+    if not joined or not _alike(requests):
         return _run_singly(engine, requests)
     try:
         outputs = engine.run({name: _joined([request[name] for request in requests]) for name in requests[0]})

@@ -43,9 +43,10 @@ class NetworkModel:
         file = folder / args["model_version"] / (config["default_model_filename"] or self.default_file)
         self._inputs = [tensor["name"] for tensor in config["input"]]
         self._outputs = [tensor["name"] for tensor in config["output"]]
-        self._batched = int(config["max_batch_size"]) > 0
         device = instance_device(args)
         self._engine, info = self.open(config, file, device)
+        # A CPU computes image by image: to bring requests together would only copy them.
+        self._joins = int(config["max_batch_size"]) > 0 and info.device == "gpu"
         # An engine that had to make do with the CPU is still handed what lies on the GPU.
         self._fetch = open_device(device) if device is not None and info.device == "cpu" else None
         record_engine(args["model_name"], info)
@@ -59,7 +60,7 @@ class NetworkModel:
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer every request of a dynamic batch."""
         inputs = [{name: self._read(request, name) for name in self._inputs} for request in requests]
-        return [self._respond(answer) for answer in run_requests(self._engine, inputs, batched=self._batched)]
+        return [self._respond(answer) for answer in run_requests(self._engine, inputs, joined=self._joins)]
 
     def _read(self, request: Any, name: str) -> Values:
         """One of the request's inputs where it lies; it is there until the request is answered."""

@@ -38,8 +38,8 @@ def requests(*sizes: int) -> list[Arrays]:
     return [{"x": np.full((size, 2), index, np.float32)} for index, size in enumerate(sizes)]
 
 
-def results(engine: Doubling, given: list[Arrays], *, batched: bool = True) -> list[list[float] | str]:
-    answers = run_requests(engine, given, batched=batched)
+def results(engine: Doubling, given: list[Arrays], *, joined: bool = True) -> list[list[float] | str]:
+    answers = run_requests(engine, given, joined=joined)
     return [str(answer) if isinstance(answer, EngineError) else answer["y"][:, 0].tolist() for answer in answers]
 
 
@@ -73,5 +73,5 @@ def test_different_shapes_run_alone() -> None:
 
 def test_without_a_batch_axis_nothing_is_joined() -> None:
     engine = Doubling()
-    assert results(engine, requests(2, 2), batched=False) == [[0.0] * 2, [2.0] * 2]
+    assert results(engine, requests(2, 2), joined=False) == [[0.0] * 2, [2.0] * 2]
     assert engine.calls == [2, 2]

@@ -122,7 +122,7 @@ def test_requests_are_joined_on_the_gpu(tiny: Path, driver: FakeDriver) -> None:
     # The one in the middle came from a step that had to do without its GPU.
     requests: list[dict[str, Any]] = [{**each, "images": on_gpu(each["images"])} for each in given]
     requests[1] = given[1]
-    answers = run_requests(engine, requests, batched=True)
+    answers = run_requests(engine, requests, joined=True)
     for each, answer in zip(given, answers, strict=True):
         assert not isinstance(answer, EngineError), answer
         wanted = tiny_detector.expected(each["images"], each["original_shape"], each["score_threshold"])

@@ -85,7 +85,7 @@ def test_what_the_plan_does_not_take_fails_alone(tmp_path: Path) -> None:
         {"x": rows(1, 13)},
         {"x": on_gpu(rows(2, 3))},
     ]
-    answers = run_requests(engine, requests, batched=True)
+    answers = run_requests(engine, requests, joined=True)
     errors = [str(answer) if isinstance(answer, EngineError) else "" for answer in answers]
     assert errors == ["", "TensorRT failed at the run: IExecutionContext::enqueueV3: 13 is refused", ""]
 
