@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc
-from google.protobuf import json_format, text_format
+from google.protobuf import json_format
 from tests.server import tiny_detector
 from tests.server.test_onnx_stand_in import check
 
@@ -115,33 +115,19 @@ def test_plans_too_and_only_the_models_that_are_wanted(models: Path, tmp_path: P
     assert HOST_ONLY in (view / "tiny_net" / "config.pbtxt").read_text()
 
 
-def test_on_the_cpu_networks_are_warmed_up_with_a_single_picture(models: Path, tmp_path: Path) -> None:
+def test_on_the_cpu_networks_are_not_set_up_for_batches(models: Path, tmp_path: Path) -> None:
     before = parse((models / "tiny_net" / "config.pbtxt").read_text())
     assert max(warmup.batch_size for warmup in before.model_warmup) > 1
+    assert before.HasField("dynamic_batching")
     view = staging.repository_view(tmp_path, ServerOptions(repository=models), NO_GPUS)
     assert sorted(entry.name for entry in view.iterdir()) == ["letterbox_320", "tiny", "tiny_net"]
     staged = parse((view / "tiny_net" / "config.pbtxt").read_text())
     assert [warmup.batch_size for warmup in staged.model_warmup] == [1]
     assert staged.model_warmup[0] == before.model_warmup[0]
     del staged.model_warmup[:], before.model_warmup[:]
+    before.ClearField("dynamic_batching")
     assert staged == before, "nothing else is changed"
-
-
-def test_on_the_cpu_requests_of_many_shapes_are_not_batched(models: Path, tmp_path: Path) -> None:
-    """Triton's batcher would keep a core busy while one of another shape waits behind a batch that waits itself."""
-    file = models / "tiny_net" / "config.pbtxt"
-    config = parse(file.read_text())
-    config.input.add(name="rectangle", data_type=config.input[0].data_type, dims=[-1, -1])
-    file.write_text(text_format.MessageToString(config))
-    (tmp_path / "view").mkdir()
-    (tmp_path / "gpus").mkdir()
-    view = staging.repository_view(tmp_path / "view", ServerOptions(repository=models), NO_GPUS)
-    staged = parse((view / "tiny_net" / "config.pbtxt").read_text())
-    assert config.HasField("dynamic_batching")
-    assert not staged.HasField("dynamic_batching")
-    assert staged.max_batch_size == config.max_batch_size
-    on_gpus = staging.repository_view(tmp_path / "gpus", ServerOptions(repository=models), TWO)
-    assert parse((on_gpus / "tiny_net" / "config.pbtxt").read_text()).HasField("dynamic_batching")
+    assert parse((view / "letterbox_320" / "config.pbtxt").read_text()).HasField("dynamic_batching")
 
 
 @pytest.mark.parametrize("gpus", [NO_GPUS, TWO])

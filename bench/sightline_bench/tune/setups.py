@@ -75,19 +75,20 @@ def axes(  # noqa: PLR0913 - each is a fact of its own, and is named
         network: name of the model that runs the network.
         cores: to keep busy.
         on_gpu: whether the network computes on a GPU, where threads mean nothing, and more instances than usual
-            could outgrow the memory that the server sets aside.
+            could outgrow the memory that the server sets aside. On a CPU it computes picture by picture, whatever is
+            batched.
         largest: images in the largest batch.
         streams: whether the client streams, so that its requests can have several images.
     """
     found = []
     if on_gpu:
         found.append(Axis("instances of the network", _each(network, [{"instances": 1}, {"instances": 2}])))
+        found.append(Axis("how long the network waits", _each(network, _delays())))
+        if largest > 1:
+            found.append(Axis("batches that the network prefers", _each(network, _preferred(largest))))
     else:
         found.append(Axis("instances and threads of the network", _each(network, _splits(cores))))
         found.append(Axis("instances and threads of decoding", _each(preprocessing, _decoders(cores))))
-    found.append(Axis("how long the network waits", _each(network, _delays())))
-    if largest > 1:
-        found.append(Axis("batches that the network prefers", _each(network, _preferred(largest))))
     found.append(Axis("how long decoding waits", _each(preprocessing, _delays())))
     if streams and largest > 1:
         found.append(Axis("images in a request of the client", _requests(largest), settled=False))
