@@ -24,7 +24,7 @@ def measure(setting: Setting, wanted: frozenset[str]) -> Findings:
     races = []
     for key in (key for key in KEYS if key.name in wanted):
         height, width = _SIZES_HW[key.name]
-        count = setting.count(quick=16, full=64)
+        count = setting.count(quick=32, full=64)
         images = photos_of_size(setting.workshop, setting.images, count, size_hw=(height, width))
         recipe = catalogue.letterbox(take(setting.workshop, images, count), exported, key.name)
         about = f"{count} JPEGs of {width} x {height}, 8 at a time, processor time of one core"

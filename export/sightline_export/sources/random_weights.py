@@ -125,31 +125,30 @@ def outputs_of(model: Any, layers: Sequence[Any], pictures: Any) -> list[Any]:
     return [seen[id(layer)] for layer in layers]
 
 
-def spread_scores(model: Any, pictures: Any, *, farthest_logit: float = _FARTHEST_LOGIT) -> None:
+def spread_scores(model: Any, pictures: Any) -> None:
     """Have the scores vary over `pictures`, and find enough in each.
 
     Args:
         model: an Ultralytics detector with convolutions for its classes, in evaluation.
         pictures: float32 [n, 3, H, W], RGB, 0 to 1.
-        farthest_logit: from a class's mean in these pictures. In others it may be farther.
     """
     import torch
 
     head = model.model[-1]
     with torch.no_grad():
-        _spread_branch(model, head.cv3, pictures, farthest_logit, suppressed=True)
+        _spread_branch(model, head.cv3, pictures, suppressed=True)
         if getattr(head, "one2one_cv3", None) is not None:
-            _spread_branch(model, head.one2one_cv3, pictures, farthest_logit, suppressed=False)
+            _spread_branch(model, head.one2one_cv3, pictures, suppressed=False)
 
 
-def _spread_branch(model: Any, branch: Any, pictures: Any, farthest_logit: float, *, suppressed: bool) -> None:
+def _spread_branch(model: Any, branch: Any, pictures: Any, *, suppressed: bool) -> None:
     """Scale and move the last of a branch's class convolutions, of which there is one list for each scale."""
     last = [scale[-1] for scale in branch]
     found = []
     for layer, output in zip(last, outputs_of(model, last, pictures), strict=True):
         mean = output.mean(dim=(0, 2, 3))
         centred = output - mean[:, None, None]
-        factor = farthest_logit / centred.abs().max().clamp(min=1e-6)
+        factor = _FARTHEST_LOGIT / centred.abs().max().clamp(min=1e-6)
         layer.weight.mul_(factor)
         layer.bias.copy_((layer.bias - mean) * factor)
         found.append((centred * factor).flatten(2).transpose(1, 2))
