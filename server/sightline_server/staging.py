@@ -34,7 +34,11 @@ _MALLOC = {
 }
 _WARMUP = re.compile(r"^model_warmup \{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
 _BATCH = re.compile(r"^  batch_size: (?!1$)\d", re.MULTILINE)
-_BATCHING = re.compile(r"^dynamic_batching \{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
+_BATCHING = re.compile(
+    r"^dynamic_batching \{\n(  preferred_batch_size: \d+\n|  max_queue_delay_microseconds: \d+\n)*"
+    r"  default_queue_policy \{\n  \}\n\}\n",
+    re.MULTILINE,
+)
 """As `sightline export` writes them; others stay."""
 _UTILITIES = "triton_python_backend_utils.py"
 _REPAIR = """
@@ -149,7 +153,7 @@ def _for_cpu(config: str) -> str:
     """Without what is for batches, which are computed there picture by picture.
 
     Warm-ups in batches prepare nothing that a single picture does not, and take seconds. Batching would only have
-    requests wait for others; and where they differ in shape, as those for rectangles do, Triton's batcher keeps a core
+    requests wait for others (a policy for the queue stays, and batching with it); and where they differ in shape, as those for rectangles do, Triton's batcher keeps a core
     busy with looking again and again whether the next one fits into the batch that waits for a free instance.
     """
     config = _WARMUP.sub(lambda found: "" if _BATCH.search(found[0]) else found[0], config)

@@ -130,6 +130,15 @@ def test_on_the_cpu_networks_are_not_set_up_for_batches(models: Path, tmp_path: 
     assert parse((view / "letterbox_320" / "config.pbtxt").read_text()).HasField("dynamic_batching")
 
 
+def test_a_bound_on_the_queue_stays(models: Path, tmp_path: Path) -> None:
+    file = models / "tiny_net" / "config.pbtxt"
+    bound = "  default_queue_policy {\n    max_queue_size: 4\n"
+    file.write_text(file.read_text().replace("  default_queue_policy {\n", bound))
+    view = staging.repository_view(tmp_path, ServerOptions(repository=models), NO_GPUS)
+    staged = parse((view / "tiny_net" / "config.pbtxt").read_text())
+    assert staged.dynamic_batching.default_queue_policy.max_queue_size == 4
+
+
 @pytest.mark.parametrize("gpus", [NO_GPUS, TWO])
 def test_otherwise_triton_gets_the_repository_itself(models: Path, tmp_path: Path, gpus: Gpus) -> None:
     options = ServerOptions(repository=models, allow_model_control=True)
