@@ -153,8 +153,9 @@ def _for_cpu(config: str) -> str:
     """Without what is for batches, which are computed there picture by picture.
 
     Warm-ups in batches prepare nothing that a single picture does not, and take seconds. Batching would only have
-    requests wait for others (a policy for the queue stays, and batching with it); and where they differ in shape, as those for rectangles do, Triton's batcher keeps a core
-    busy with looking again and again whether the next one fits into the batch that waits for a free instance.
+    requests wait for others (a policy for the queue stays, and batching with it). And where they differ in shape, as
+    those for rectangles do, Triton's batcher keeps a core busy with looking again and again whether the next one fits
+    into the batch that waits for a free instance.
     """
     config = _WARMUP.sub(lambda found: "" if _BATCH.search(found[0]) else found[0], config)
     return _BATCHING.sub("", config)
