@@ -27,6 +27,16 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def payload_arguments(description: str | None) -> argparse.ArgumentParser:
+    """A parser with what scripts take that send a made-up payload to a server that runs already."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", required=True, help="HOST:PORT of the gRPC service")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--payload-bytes", type=int, default=100_000)
+    parser.add_argument("--count", type=int, required=True, help="most requests in a pass, or images")
+    return parser
+
+
 def read_images(file: Path) -> list[str]:
     """The paths that such a file holds."""
     return file.read_text(encoding="utf-8").splitlines()

@@ -6,13 +6,12 @@ gRPC brings it in. Answers are only taken apart by protobuf. Nothing of Sightlin
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import threading
 from collections.abc import Sequence
 
 import grpc
-from _turns import Turns
+from _turns import Turns, payload_arguments
 from tritonclient.grpc import service_pb2 as pb
 
 from sightline._wire import encode_request
@@ -25,12 +24,8 @@ _TIMEOUT_SECONDS = 60
 def main() -> None:
     """Connect, then send."""
     turns = Turns()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", required=True, help="HOST:PORT of the gRPC service")
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--payload-bytes", type=int, default=100_000)
+    parser = payload_arguments(__doc__)
     parser.add_argument("--in-flight", type=int, default=16)
-    parser.add_argument("--count", type=int, required=True, help="most requests in a pass")
     given = parser.parse_args()
     request = encode_request(
         model=given.model,

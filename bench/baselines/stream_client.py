@@ -7,13 +7,12 @@ had so far.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from _turns import Turns
+from _turns import Turns, payload_arguments
 
 from sightline import Client, EncodedImage
 from sightline_bench.transports import payload_of
@@ -29,13 +28,9 @@ def peak_memory_bytes() -> int:
 def main() -> None:
     """Connect, then stream."""
     turns = Turns()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", required=True, help="HOST:PORT of the gRPC service")
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--payload-bytes", type=int, default=100_000)
+    parser = payload_arguments(__doc__)
     parser.add_argument("--batch", type=int, default=1, help="images in a request")
     parser.add_argument("--fresh", action="store_true", help="new bytes for each image")
-    parser.add_argument("--count", type=int, required=True, help="most images in a pass")
     given = parser.parse_args()
     image = payload_of(given.payload_bytes)
 
