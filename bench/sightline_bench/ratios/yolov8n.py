@@ -87,22 +87,22 @@ def _contestants(setting: Setting, weights: Weights, tuner: Tuner) -> dict[str, 
 
     def parts(make: Callable[[Photos, Exported], Recipe], *, square: bool = False) -> Recipe:
         splits = [{"workers": workers, "batch": batch} for workers in setting.worker_splits for batch in (1, 8)]
-        return tuner.best(make(_many(setting), _export(setting, weights, fast, square=square)), splits, least_images=32)
+        return tuner.best(make(_many(setting), _export(setting, fast, square=square)), splits, least_images=32)
 
     def served(name: str, precision: ExportPrecision, *, square: bool = False) -> Recipe:
-        return catalogue.served(_many(setting), _export(setting, weights, precision, square=square), name=name)
+        return catalogue.served(_many(setting), _export(setting, precision, square=square), name=name)
 
     return {
         _ENGINE: lambda: parts(catalogue.engine, square=True),
         _SERVED_SQUARE: lambda: served(_SERVED_SQUARE, fast, square=True),
         _IN_PROCESS: lambda: parts(catalogue.in_process),
         _SERVED: lambda: served(_SERVED, fast),
-        _OPENVINO: lambda: _own_export(setting, weights, "openvino", _OPENVINO),
+        _OPENVINO: lambda: _own_export(setting, "openvino", _OPENVINO),
         _LOOP: lambda: catalogue.loop(_few(setting), weights, name=_LOOP),
         _TUNED_LOOP: lambda: best_threads(setting, tuner, catalogue.loop(_few(setting), weights, name=_TUNED_LOOP)),
         _SERVED_INT8: lambda: served(_SERVED_INT8, "int8"),
         _SERVED_FP32: lambda: served(_SERVED_FP32, "fp32"),
-        _ONNX: lambda: _own_export(setting, weights, "onnx", _ONNX),
+        _ONNX: lambda: _own_export(setting, "onnx", _ONNX),
         _LOADER: lambda: _with_batches(setting, tuner, catalogue.data_loader(_many(setting), weights)),
         _DECODER: lambda: best_threads(setting, tuner, catalogue.decoder(_many(setting))),
     }
@@ -117,12 +117,17 @@ def _few(setting: Setting) -> Photos:
     return setting.photos(quick=8, full=50)
 
 
-def _export(setting: Setting, weights: Weights, precision: ExportPrecision, *, square: bool = False) -> Exported:
+def _export(setting: Setting, precision: ExportPrecision, *, square: bool = False) -> Exported:
+    weights = setting.find_weights(_NAME)
     return export_detector(setting.workshop, weights, precision, images=setting.images, square=square)
 
 
-def _own_export(setting: Setting, weights: Weights, kind: UltralyticsFormat, name: str) -> Recipe:
-    exported = export_by_ultralytics(setting.workshop, weights, kind)
+def _export_by_ultralytics(setting: Setting, kind: UltralyticsFormat) -> Weights:
+    return export_by_ultralytics(setting.workshop, setting.find_weights(_NAME), kind)
+
+
+def _own_export(setting: Setting, kind: UltralyticsFormat, name: str) -> Recipe:
+    exported = _export_by_ultralytics(setting, kind)
     return catalogue.loop(_few(setting), exported, name=name, title=f"Ultralytics' predict on its own {kind} export")
 
 
@@ -137,18 +142,10 @@ def materials(setting: Setting) -> list[Material]:
     precisions: list[ExportPrecision] = ["int8", *dict.fromkeys([fast, "fp32"])]
     kinds: list[UltralyticsFormat] = ["openvino"] if setting.quick else ["openvino", "onnx"]
     return [
-        partial(_make_export, setting, fast, square=True),
-        *(partial(_make_own_export, setting, kind) for kind in kinds),
-        *(partial(_make_export, setting, precision) for precision in precisions),
+        partial(_export, setting, fast, square=True),
+        *(partial(_export_by_ultralytics, setting, kind) for kind in kinds),
+        *(partial(_export, setting, precision) for precision in precisions),
     ]
-
-
-def _make_export(setting: Setting, precision: ExportPrecision, *, square: bool = False) -> Exported:
-    return _export(setting, setting.find_weights(_NAME), precision, square=square)
-
-
-def _make_own_export(setting: Setting, kind: UltralyticsFormat) -> Weights:
-    return export_by_ultralytics(setting.workshop, setting.find_weights(_NAME), kind)
 
 
 GROUP = Group(name="yolov8n", keys=KEYS, measure=measure, materials=materials)
