@@ -47,7 +47,8 @@ def run_groups(
     chosen = groups_of(groups, wanted)
     no_gpu = absence()
     progress.tell(f"GPU: not measured: {no_gpu['reason']}")
-    make_ahead(chosen, setting)
+    # Of a group that is measured in part, only some may be needed: it makes those itself.
+    make_ahead([group for group in chosen if _names(group) <= wanted], setting)
     record = _Record(setting, progress, {SECTION: no_gpu})
     for number, group in enumerate(chosen, start=1):
         names = _names(group) & wanted

@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from sightline.errors import MeasurementError
+from sightline_bench.progress import Progress
 from sightline_bench.ratios.ahead import make_ahead
 from sightline_bench.ratios.groups import GROUPS
-from sightline_bench.ratios.registry import Findings, Group, Material, Setting
+from sightline_bench.ratios.registry import Findings, Group, Key, Material, Setting
+from sightline_bench.run import run_groups
 
 
 def nothing(setting: Setting, wanted: frozenset[str]) -> Findings:
@@ -40,6 +42,15 @@ def a_third(setting: Setting) -> list[Material]:
 GROUP = Group(name="two and a failure", keys=(), measure=nothing, materials=two_and_a_failure)
 THIRD = Group(name="a third", keys=(), measure=nothing, materials=a_third)
 
+FIGURES = tuple(Key(name=name, title=name, target=1.0) for name in ("first", "second"))
+
+
+def lacking(setting: Setting, wanted: frozenset[str]) -> Findings:
+    return Findings(figures={key.name: key.lacking("made up") for key in FIGURES if key.name in wanted})
+
+
+IN_PART = Group(name="in part", keys=FIGURES, measure=lacking, materials=two_and_a_failure)
+
 
 def test_all_materials_are_there_before_anything_is_measured(setting: Setting) -> None:
     told: list[str] = []
@@ -59,6 +70,13 @@ def test_what_is_there_is_not_told_again(setting: Setting) -> None:
     for _ in range(2):
         make_ahead([GROUP, THIRD], replace(setting, tell=told.append))
     assert told.count("making one, once: 0 s") == 1
+
+
+def test_a_group_that_is_measured_in_part_makes_what_it_needs_itself(setting: Setting, tmp_path: Path) -> None:
+    for wanted, made in (({"first"}, False), ({"first", "second"}, True)):
+        progress = Progress(["in part"], quick=True, file=tmp_path / "seconds.json", write=lambda line: None)
+        run_groups([IN_PART], setting, frozenset(wanted), progress=progress)
+        assert (setting.workshop.folder / "one").exists() == made
 
 
 def test_listing_materials_makes_none(setting: Setting) -> None:
